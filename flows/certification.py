@@ -1,0 +1,23 @@
+"""From the counter to the official's list: number first, then the page that carries it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flows.running import step
+from tasks.certification import steps
+
+reserve_number = step(
+    steps.reserve_number, name="reserve-number", run_name="reserve number of original {ordinal}"
+)
+issue_copy = step(steps.issue_copy, name="issue-copy", run_name="issue copy of original {ordinal}")
+accept_result = step(steps.accept_result, name="accept-result", run_name="accept result {ordinal}")
+
+
+async def certification(code: str) -> None:
+    """Number every received original and freeze its copy; take in other agencies' results as they are."""
+    for ordinal in await asyncio.to_thread(steps.originals_to_number, code):
+        await reserve_number(code, ordinal)
+        await issue_copy(code, ordinal)
+    for ordinal in await asyncio.to_thread(steps.results_to_accept, code):
+        await accept_result(code, ordinal)

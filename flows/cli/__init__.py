@@ -1,0 +1,57 @@
+"""
+The command `hoso`: what people at the office, supervisors and devops type.
+
+Acts at the counter import neither Prefect nor pyHanko, so that they answer within a second. Exit codes:
+0 done, 1 a rule says no, 2 the command line is wrong, 4 a service does not answer, 5 something is broken.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+from rich.console import Console
+
+from infra.errors import Forbidden, HosoError, Unavailable
+
+app = typer.Typer(
+    name="hoso",
+    help="A dossier's life at a one-stop office, from the booked appointment to the archive.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+#: Each module adds its commands when it is imported.
+_ROOMS = ("booking", "counter", "examining", "signing", "returning", "looking", "office", "operating")
+
+
+def main() -> None:
+    """Run one command; errors become one sentence and an exit code."""
+    for room in _ROOMS:
+        importlib.import_module(f"flows.cli.{room}")
+    try:
+        app()
+    except HosoError as error:
+        say_error(error)
+        sys.exit(exit_code(error))
+
+
+def say_error(error: HosoError) -> None:
+    """Print an error as the person at the counter needs it: what, which rule, what may be done."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if isinstance(error, Forbidden):
+        console.print(f"No: {error.message} [{error.rule}]", markup=False, style="bold red")
+        console.print(error.way_out, markup=False)
+    else:
+        kind = "Not now" if isinstance(error, Unavailable) else "Broken"
+        console.print(f"{kind}: {error}", markup=False, style="bold red")
+
+
+def exit_code(error: HosoError) -> int:
+    """Return the exit code of an error."""
+    if isinstance(error, Forbidden):
+        return 1
+    return 4 if isinstance(error, Unavailable) else 5

@@ -1,0 +1,124 @@
+"""Commands about appointments: book, move, cancel, and the no-shows of the day."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Annotated
+
+import typer
+
+from flows.cli import app
+from flows.cli.printing import AsJson, By, actor_at, actor_for, out, show
+from infra.clock import HANOI
+from infra.errors import Forbidden
+from infra.services import services
+from tasks.appointment import acts
+from tasks.appointment.rules import next_slot
+from tasks.dossier.calendar import local
+from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.opening import Applicant, Opening
+
+Office = Annotated[str, typer.Option("--office", help="Code of the office.")]
+Procedure = Annotated[str, typer.Option("--procedure", help="Code of the procedure.")]
+Name = Annotated[str, typer.Option("--name", help="The applicant's name.")]
+Identity = Annotated[str, typer.Option("--identity", help="The applicant's identity number.")]
+Address = Annotated[str, typer.Option("--address")]
+Telephone = Annotated[str, typer.Option("--telephone")]
+Email = Annotated[str | None, typer.Option("--email", help="Where e-mail reaches the applicant.")]
+Account = Annotated[str | None, typer.Option("--account", help="The applicant's portal account.")]
+Channel = Annotated[list[str], typer.Option("--channel", help="portal, email or paper; may be repeated.")]
+RequestId = Annotated[str | None, typer.Option("--request-id", help="The same id again opens nothing new.")]
+
+
+def when(day: str, hour: str) -> datetime:
+    """Return the moment that a date (YYYY-MM-DD) and an hour (HH:MM) name at the office."""
+    try:
+        return datetime.combine(date.fromisoformat(day), time.fromisoformat(hour), tzinfo=HANOI)
+    except ValueError as error:
+        raise Forbidden(
+            f"“{day} {hour}” is not a date and an hour.",
+            rule="CERT-04",
+            way_out="Write them as 2026-11-23 and 08:30.",
+        ) from error
+
+
+@app.command()
+def book(
+    office: Office,
+    name: Name,
+    identity: Identity,
+    day: Annotated[str, typer.Option("--date", help="YYYY-MM-DD; without it the next slot is taken.")] = "",
+    hour: Annotated[str, typer.Option("--hour", help="HH:MM")] = "",
+    procedure: Procedure = "e-copy",
+    address: Address = "",
+    telephone: Telephone = "",
+    email: Email = None,
+    account: Account = None,
+    channel: Channel = [],  # noqa: B006  typer reads the default, nobody changes it
+    confidential: Annotated[bool, typer.Option(help="The result is never published.")] = False,
+    request_id: RequestId = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Book a slot and open the dossier; the applicant gets a confirmation."""
+    applicant = Applicant(
+        name=name, identity=identity, address=address, telephone=telephone, email=email, account=account
+    )
+    opening = Opening(
+        office=office,
+        procedure=procedure,
+        applicant=applicant,
+        channels=tuple(channel),
+        confidential=confidential,
+        request_id=request_id,
+    )
+    actor = actor_at(office, by) if by or services().settings.staff else Actor(role="citizen")
+    starts_at = when(day, hour) if day or hour else _next(office)
+    booked = acts.book(opening, starts_at, by=actor)
+    for warning in booked.opened.warnings:
+        out.print(f"Take care: {warning}.", style="yellow") if not as_json else None
+    value = {
+        "code": booked.opened.code,
+        "starts_at": booked.starts_at,
+        "ends_at": booked.ends_at,
+        "warnings": booked.opened.warnings,
+        "repeated": booked.opened.repeated,
+    }
+    text = f"{booked.opened.code}  booked for {local(booked.starts_at):%Y-%m-%d %H:%M}, {booked.place}"
+    show(value, as_json=as_json, text=text)
+
+
+def _next(office_code: str) -> datetime:
+    """Return the next slot of an office."""
+    with services().database.transaction() as session:
+        office = office_of(session, office_code)
+    moment = services().clock.now()
+    return next_slot(moment, office.calendar(), office.slot_minutes, now=moment)
+
+
+@app.command()
+def move(
+    code: str,
+    day: Annotated[str, typer.Option("--date", help="YYYY-MM-DD")],
+    hour: Annotated[str, typer.Option("--hour", help="HH:MM")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Give a booked dossier another slot."""
+    seat = acts.move_appointment(code, when(day, hour), by=actor_for(code, by))
+    text = f"{code}  moved to {local(seat.starts_at):%Y-%m-%d %H:%M}"
+    show({"code": code, "starts_at": seat.starts_at}, as_json=as_json, text=text)
+
+
+@app.command()
+def cancel(code: str, by: By = "", as_json: AsJson = False) -> None:
+    """Cancel an appointment; its seat is free again."""
+    acts.cancel(code, by=actor_for(code, by))
+    show({"code": code, "stage": "Cancelled"}, as_json=as_json, text=f"{code}  cancelled")
+
+
+@app.command("no-shows")
+def no_shows(as_json: AsJson = False) -> None:
+    """End the booked dossiers whose slot is over by an hour."""
+    ended = acts.keep_no_shows()
+    show(ended, as_json=as_json, text="\n".join(ended) or "nobody was missing")

@@ -1,0 +1,219 @@
+"""Commands at the counter: receive, take the fee, print the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli import app
+from flows.cli.booking import Account, Address, Channel, Email, RequestId, Telephone
+from flows.cli.printing import AsJson, By, actor_at, actor_for, out, show
+from infra.errors import Forbidden
+from infra.services import services
+from tasks.certification import examining, receiving
+from tasks.certification.receiving import Presented, Receipt
+from tasks.dossier.calendar import local
+from tasks.dossier.moves import look
+from tasks.dossier.opening import Applicant, Opening
+from tasks.dossier.tables import DossierRow
+
+#: Options that follow an original and speak of it: name → how many words they take.
+_OF_AN_ORIGINAL = {
+    "--pages": 1,
+    "--copies": 1,
+    "--compared": 1,
+    "--foreign": 0,
+    "--legalised": 0,
+    "--exempt": 0,
+}
+
+_CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(context_settings=_CONTEXT)
+def receive(
+    context: typer.Context,
+    code: Annotated[str | None, typer.Argument(help="The dossier that was booked.")] = None,
+    walk_in: Annotated[
+        str | None, typer.Option("--walk-in", metavar="OFFICE", help="No appointment.")
+    ] = None,
+    procedure: Annotated[str, typer.Option("--procedure")] = "e-copy",
+    name: Annotated[str, typer.Option("--name")] = "",
+    identity: Annotated[str, typer.Option("--identity")] = "",
+    address: Address = "",
+    telephone: Telephone = "",
+    email: Email = None,
+    account: Account = None,
+    channel: Channel = [],  # noqa: B006  typer reads the default, nobody changes it
+    confidential: Annotated[bool, typer.Option(help="The result is never published.")] = False,
+    shown: Annotated[list[str] | None, typer.Option("--shown", help="Checklist item that was shown.")] = None,
+    kin_of: Annotated[list[str], typer.Option("--kin-of", help="Staff code of a declared relative.")] = [],  # noqa: B006
+    paid: Annotated[
+        str | None, typer.Option("--paid", metavar="RECEIPT", help="The fee was paid at once.")
+    ] = None,
+    extend: Annotated[
+        int, typer.Option("--extend", metavar="DAYS", help="Extra working days (CERT-18).")
+    ] = 0,
+    agreed: Annotated[
+        bool, typer.Option("--agreed", help="The applicant agreed to them in writing.")
+    ] = False,
+    request_id: RequestId = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """
+    Receive originals: `hoso receive CODE --original KIND FILE… [--original KIND FILE…]`.
+
+    Files are the pages, in order. After an original may follow --pages N (declared), --copies N,
+    --compared N, --foreign, --legalised, --exempt; they speak of that original.
+    """
+    originals = list(_originals(_words(context, code if walk_in else None)))
+    receipt = Receipt(
+        checklist=frozenset(shown) if shown else None,
+        kin_of=tuple(kin_of),
+        paid=paid,
+        extended_by=extend,
+        agreed=agreed,
+    )
+    if walk_in is not None:
+        opening = Opening(
+            office=walk_in,
+            procedure=procedure,
+            applicant=Applicant(
+                name=name,
+                identity=identity,
+                address=address,
+                telephone=telephone,
+                email=email,
+                account=account,
+            ),
+            channels=tuple(channel),
+            confidential=confidential,
+            request_id=request_id,
+        )
+        opened = receiving.receive_walk_in(opening, originals, receipt, by=actor_at(walk_in, by))
+    elif code is not None:
+        opened = receiving.receive(code, originals, receipt, by=actor_for(code, by))
+    else:
+        raise Forbidden(
+            "it is not said what is received.", rule="CERT-02", way_out="Name a dossier, or --walk-in OFFICE."
+        )
+    for warning in opened.warnings:
+        out.print(f"Take care: {warning}.", style="yellow") if not as_json else None
+    _tell_received(opened.code, as_json=as_json)
+
+
+def _words(context: typer.Context, first: str | None) -> list[str]:
+    """Return the words that typer left over; with --walk-in the first of them may look like a code."""
+    return ([first] if first else []) + list(context.args)
+
+
+def _originals(words: Sequence[str]) -> Iterator[Presented]:
+    """Yield the originals that the words name, each with its files read."""
+    groups: list[list[str]] = []
+    for word in words:
+        if word == "--original":
+            groups.append([])
+        elif groups:
+            groups[-1].append(word)
+        else:
+            raise Forbidden(
+                f"“{word}” does not belong to an original.",
+                rule="CERT-02",
+                way_out="Write --original KIND FILE… for each one.",
+            )
+    for group in groups:
+        yield _presented(group)
+
+
+def _presented(words: list[str]) -> Presented:
+    """Return one original from its words: kind, files, and what is said about it."""
+    said: dict[str, Any] = {}
+    plain: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in _OF_AN_ORIGINAL:
+            said[word[2:]] = _count(word, next(rest, "")) if _OF_AN_ORIGINAL[word] else True
+        elif word.startswith("--"):
+            raise Forbidden(
+                f"{word} is not known here.",
+                rule="CERT-02",
+                way_out=f"After an original may follow {', '.join(_OF_AN_ORIGINAL)}.",
+            )
+        else:
+            plain.append(word)
+    if len(plain) < 2:
+        raise Forbidden(
+            "an original needs a kind and at least one file.",
+            rule="CERT-02",
+            way_out="Write --original KIND FILE…, for example --original 'Bằng tốt nghiệp' scan.pdf.",
+        )
+    return Presented(kind=plain[0], files=tuple(_file(name) for name in plain[1:]), **said)
+
+
+def _count(option: str, word: str) -> int:
+    """Return the number after an option."""
+    if not word.isdecimal():
+        raise Forbidden(
+            f"{option} needs a number, not “{word}”.", rule="CERT-16", way_out=f"Write {option} 2."
+        )
+    return int(word)
+
+
+def _file(name: str) -> tuple[str, bytes]:
+    """Return a file's name and content; a file over the limit is refused before it is read."""
+    path = Path(name)
+    limit = services().settings.upload_limit_bytes
+    try:
+        if path.stat().st_size > limit:
+            raise Forbidden(
+                f"the file {path.name} has {path.stat().st_size / 1e6:.1f} MB; {limit / 1e6:.0f} MB are the limit.",
+                rule="INTAKE-03",
+                way_out="Scan at 200 to 300 dpi, or split the original into several files.",
+            )
+        return path.name, path.read_bytes()
+    except OSError as error:
+        raise Forbidden(
+            f"the file {name} cannot be read: {error.strerror}.",
+            rule="INTAKE-01",
+            way_out="Give the path of the scan.",
+        ) from error
+
+
+def _tell_received(code: str, *, as_json: bool) -> None:
+    """Print where a received dossier stands and when it is due."""
+    with services().database.transaction() as session:
+        dossier: DossierRow = look(session, code)
+    value = {"code": code, "stage": str(dossier.stage), "due_at": dossier.due_at}
+    due = f", due {local(dossier.due_at):%Y-%m-%d %H:%M}" if dossier.due_at else ""
+    show(value, as_json=as_json, text=f"{code}  {dossier.stage}{due}")
+
+
+@app.command(context_settings=_CONTEXT)
+def supply(context: typer.Context, code: str, by: By = "", as_json: AsJson = False) -> None:
+    """Take in a supplement: `hoso supply CODE --original KIND FILE…`; without one, papers were only shown."""
+    receiving.supply(code, list(_originals(context.args)), by=actor_for(code, by))
+    _tell_received(code, as_json=as_json)
+
+
+@app.command()
+def pay(
+    code: str,
+    receipt: Annotated[str, typer.Option("--receipt", help="Number of the payment receipt.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take the fee; the clock runs again."""
+    amount = examining.pay(code, receipt, by=actor_for(code, by))
+    show({"code": code, "paid": amount}, as_json=as_json, text=f"{code}  {amount:,} đ paid")
+
+
+@app.command(context_settings=_CONTEXT)
+def examine(context: typer.Context, code: str, ordinal: int, by: By = "", as_json: AsJson = False) -> None:
+    """Put an original forward again that an official left out; --original KIND FILE… brings a new scan."""
+    presented = list(_originals(context.args))
+    examining.examine_again(code, ordinal, presented[0] if presented else None, by=actor_for(code, by))
+    _tell_received(code, as_json=as_json)

@@ -1,0 +1,263 @@
+"""Commands that only look: status for anybody, the life for the office, what waits for whom, results, register."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from sqlmodel import Session, col, select
+
+from flows.cli import app
+from flows.cli.printing import AsJson, show, table
+from flows.standing import waiting, waiting_of
+from flows.timeline import life
+from infra.services import services
+from tasks.archival.tables import ArchivedObjectRow
+from tasks.certification.tables import PaymentRow
+from tasks.delivery.steps import legs_of
+from tasks.delivery.tables import PublicationRow
+from tasks.dossier.calendar import local
+from tasks.dossier.moves import look, originals_of
+from tasks.dossier.register import RegisterEntryRow, number_of, short_number
+from tasks.dossier.tables import CounterTaskRow, DocumentRow, NoticeRow, OriginalRow
+from tasks.dossier.waiting import open_dossiers
+from tasks.signing.tables import SignatureRow
+
+OfficeOption = Annotated[str | None, typer.Option("--office", help="Only this office.")]
+
+
+@app.command()
+def status(code: str, as_json: AsJson = False) -> None:
+    """Say where a dossier stands and when it is due, without personal data."""
+    waits = waiting(code)
+    with services().database.transaction() as session:
+        portal_code = look(session, code).portal_code
+    value = {
+        "code": code,
+        "stage": str(waits.stage),
+        "waits_for": waits.name,
+        "due_at": waits.due_at,
+        "portal_code": portal_code,
+    }
+    due = f", due {local(waits.due_at):%Y-%m-%d %H:%M}" if waits.due_at else ""
+    show(value, as_json=as_json, text=f"{code}  {waits.name}{due}")
+
+
+@app.command("show")
+def show_life(code: str, as_json: AsJson = False) -> None:
+    """Print the life of a dossier: originals, signatures, legs, archive, and every history entry."""
+    described = describe(code)
+    if as_json:
+        show(described, as_json=True, text="")
+        return
+    show({}, as_json=False, text=f"{code}  {described['waits_for']} – {described['why']}")
+    originals = [
+        (o["ordinal"], o["kind"], o["pages"], o["standing"], o["number"], (o["sha256"] or "")[:16])
+        for o in described["originals"]
+    ]
+    table("Originals", ("original", "kind", "pages", "standing", "number", "SHA-256"), originals)
+    signatures = [
+        (o["ordinal"], s["field"], s["signer"], s["level"], s["time"])
+        for o in described["originals"]
+        for s in o["signatures"]
+    ]
+    if signatures:
+        table("Signatures", ("original", "field", "signer", "level", "time"), signatures)
+    if described["legs"]:
+        rows = [(leg["channel"], leg["state"], leg["attempts"], leg["answer"]) for leg in described["legs"]]
+        table("Return", ("channel", "state", "tries", "answer"), rows)
+    if described["counter_tasks"]:
+        rows = [(t["kind"], t["reason"], t["ended_at"]) for t in described["counter_tasks"]]
+        table("At the counter", ("task", "reason", "ended"), rows)
+    if described["objects"]:
+        rows = [(o["key"], o["mode"], o["retain_until"], o["version_id"]) for o in described["objects"]]
+        table("Archive", ("key", "mode", "kept until", "version"), rows)
+    rows = [(e["seq"], _when(e), e["event"], _who(e), e["to"]) for e in described["history"]]
+    table("History", ("position", "when", "what", "by", "stage"), rows)
+
+
+def _when(entry: dict[str, Any]) -> str:
+    """Return an entry's time as the clock on the wall showed it."""
+    return f"{local(datetime.fromisoformat(entry['at'])):%Y-%m-%d %H:%M:%S}"
+
+
+def _who(entry: dict[str, Any]) -> str:
+    """Return an entry's actor by post."""
+    return str(entry["actor"].get("post") or entry["actor"]["role"])
+
+
+def describe(code: str) -> dict[str, Any]:
+    """Return everything that is known of a dossier but who it is about."""
+    history = life(code)
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        waits = waiting_of(session, dossier)
+        payment = session.get(PaymentRow, code)
+        legs = legs_of(session, code)
+        return {
+            "code": code,
+            "stage": str(dossier.stage),
+            "waits_for": waits.name,
+            "why": waits.why,
+            "procedure": f"{dossier.procedure} v{dossier.procedure_version}",
+            "office": dossier.office,
+            "received_at": dossier.received_at,
+            "due_at": dossier.due_at,
+            "portal_code": dossier.portal_code,
+            "fee": payment and {"amount": payment.amount, "paid_at": payment.paid_at},
+            "run_id": dossier.run_id,
+            "originals": [_original(session, o) for o in originals_of(session, code)],
+            "legs": [
+                {
+                    "channel": leg.channel,
+                    "state": leg.state,
+                    "attempts": leg.attempts,
+                    "answer": leg.last_answer,
+                }
+                for leg in legs
+            ],
+            "notices": [
+                {"kind": n.kind, "original": n.ordinal, "state": n.state, "answer": n.last_answer}
+                for n in session.exec(select(NoticeRow).where(NoticeRow.dossier == code))
+            ],
+            "counter_tasks": [
+                {"kind": t.kind, "reason": t.reason, "ended_at": t.ended_at}
+                for t in session.exec(select(CounterTaskRow).where(CounterTaskRow.dossier == code))
+            ],
+            "objects": [
+                o.model_dump(include={"key", "version_id", "sha256", "mode", "retain_until"})
+                for o in session.exec(select(ArchivedObjectRow).where(ArchivedObjectRow.dossier == code))
+            ],
+            "history": history,
+        }
+
+
+def _original(session: Session, original: OriginalRow) -> dict[str, Any]:
+    """Return what is known of one original."""
+    query = (
+        select(DocumentRow)
+        .where(
+            DocumentRow.dossier == original.dossier,
+            DocumentRow.ordinal == original.ordinal,
+            col(DocumentRow.kind).in_(["frozen", "approved", "sealed", "result"]),
+        )
+        .order_by(col(DocumentRow.id).desc())
+    )
+    document = session.exec(query).first()
+    kept = select(SignatureRow).where(
+        SignatureRow.dossier == original.dossier,
+        SignatureRow.ordinal == original.ordinal,
+        SignatureRow.revision == original.revision,
+        col(SignatureRow.kept_at).is_not(None),
+    )
+    return {
+        "ordinal": original.ordinal,
+        "kind": original.kind,
+        "pages": original.pages,
+        "copies": original.copies,
+        "fee": original.fee,
+        "standing": str(original.standing),
+        "number": number_of(session, original.dossier, original.ordinal),
+        "sha256": document.sha256 if document else None,
+        "signatures": [
+            {
+                "field": s.field,
+                "signer": s.signer or "agency",
+                "role": s.role,
+                "level": s.level,
+                "time": s.signed_at,
+            }
+            for s in session.exec(kept.order_by(col(SignatureRow.kept_at)))
+        ],
+    }
+
+
+@app.command("list")
+def list_waiting(
+    office: OfficeOption = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only what waits under this name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what waits for whom, nearest due first."""
+    with services().database.transaction() as session:
+        rows = [waiting_of(session, dossier) for dossier in open_dossiers(session, office)]
+        tasks = list(session.exec(select(CounterTaskRow).where(col(CounterTaskRow.ended_at).is_(None))))
+    rows = [row for row in rows if state is None or row.name == state]
+    if as_json:
+        show(
+            [{"code": r.code, "waits_for": r.name, "due_at": r.due_at, "office": r.office} for r in rows],
+            as_json=True,
+            text="",
+        )
+        return
+    table(
+        "Waiting",
+        ("dossier", "waits for", "due", "office"),
+        [(r.code, r.name, r.due_at, r.office) for r in rows],
+    )
+    if tasks:
+        table("At the counter", ("dossier", "task", "reason"), [(t.dossier, t.kind, t.reason) for t in tasks])
+
+
+@app.command()
+def results(
+    everything: Annotated[bool, typer.Option("--all", help="Also what is not published.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List results by number, hash and standing: what is published, or everything that was released."""
+    with services().database.transaction() as session:
+        if everything:
+            found = _released(session)
+        else:
+            published = session.exec(select(PublicationRow).order_by(col(PublicationRow.published_at)))
+            found = [(p.number, p.sha256, p.standing, p.dossier) for p in published]
+    if as_json:
+        keys = ("number", "sha256", "standing", "dossier")
+        show([dict(zip(keys, row, strict=True)) for row in found], as_json=True, text="")
+    else:
+        table("Results", ("number", "SHA-256", "standing", "dossier"), found)
+
+
+def _released(session: Session) -> list[tuple[str, str, str, str]]:
+    """Return every certified or returned document: number, hash, standing, dossier."""
+    query = (
+        select(OriginalRow, DocumentRow)
+        .join(
+            DocumentRow,
+            (col(DocumentRow.dossier) == col(OriginalRow.dossier))
+            & (col(DocumentRow.ordinal) == col(OriginalRow.ordinal)),
+        )
+        .where(OriginalRow.standing == "valid", col(DocumentRow.kind).in_(["sealed", "result"]))
+        .order_by(col(DocumentRow.id))
+    )
+    return [
+        (number_of(session, o.dossier, o.ordinal) or o.dossier, d.sha256, str(o.standing), o.dossier)
+        for o, d in session.exec(query)
+    ]
+
+
+@app.command()
+def register(
+    office: str,
+    year: Annotated[int | None, typer.Option("--year")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print an office's register of certifications; void numbers are counted apart."""
+    with services().database.transaction() as session:
+        query = select(RegisterEntryRow).where(RegisterEntryRow.office == office)
+        if year is not None:
+            query = query.where(RegisterEntryRow.year == year)
+        lines = list(session.exec(query.order_by(col(RegisterEntryRow.year), col(RegisterEntryRow.number))))
+    rows = [
+        (short_number(r), r.state, r.dossier, r.ordinal, r.ended_at or r.reserved_at, r.reason) for r in lines
+    ]
+    if as_json:
+        keys = ("number", "state", "dossier", "original", "at", "reason")
+        show([dict(zip(keys, row, strict=True)) for row in rows], as_json=True, text="")
+        return
+    table(f"Register of {office}", ("number", "state", "dossier", "original", "when", "reason"), rows)
+    counts = {
+        state: sum(line.state == state for line in lines) for state in ("certified", "reserved", "void")
+    }
+    show({}, as_json=False, text=", ".join(f"{count} {state}" for state, count in counts.items()))

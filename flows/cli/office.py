@@ -1,0 +1,142 @@
+"""Commands that load data: offices with their people and keys, procedures with their versions."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlmodel import Session, col, select
+
+from flows.cli import app
+from flows.cli.printing import AsJson, out, show
+from infra.database import now
+from infra.errors import Forbidden
+from infra.history.recording import record
+from infra.services import services
+from tasks.dossier.offices import OfficeData, read_office
+from tasks.dossier.opening import load_procedure
+from tasks.dossier.procedures import SHIPPED, read_procedure
+from tasks.dossier.tables import CertificateRow, OfficeRow
+
+office_app = typer.Typer(help="Offices: opening hours, people, keys.", no_args_is_help=True)
+procedure_app = typer.Typer(help="Procedures: what offices offer, by version.", no_args_is_help=True)
+app.add_typer(office_app, name="office")
+app.add_typer(procedure_app, name="procedure")
+
+
+@office_app.command("load")
+def load_office(
+    file: Path,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="tokens.json: key id → token URI and certificate file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load an office from its file; loading it again replaces what changed. Images lie beside the file."""
+    office = read_office(file)
+    with services().database.transaction() as session:
+        row = session.get(OfficeRow, office.code) or OfficeRow(
+            code=office.code, body={}, loaded_at=now(session)
+        )
+        row.body = office.model_dump(mode="json")
+        row.loaded_at = now(session)
+        session.add(row)
+        session.flush()
+        bound = _bind_keys(session, office, file.parent, keys) if keys else []
+        facts: dict[str, Any] = {
+            "event": "office:loaded",
+            "actor": {"role": "engineer"},
+            "office": office.code,
+        }
+        record(session, office.code, facts)
+    value = {"office": office.code, "keys": bound}
+    show(value, as_json=as_json, text=f"{office.code}  loaded, {len(bound)} keys bound")
+
+
+def _bind_keys(session: Session, office: OfficeData, folder: Path, keys: Path) -> list[str]:
+    """Register the certificate of every key that the office names; one that was replaced ends."""
+    known = json.loads(keys.read_text(encoding="utf-8"))
+    wanted = [(office.seal.key, office.seal.image)]
+    wanted += [(o.key, o.image) for o in office.officers if o.key and o.image]
+    for key, image in wanted:
+        if key not in known:
+            raise Forbidden(
+                f"the key “{key}” of {office.code} is not in {keys.name}.",
+                rule="AUTH-06",
+                way_out="Make the key on its token and add its certificate.",
+            )
+        _bind(session, office.code, key, known[key], (folder / image).read_bytes(), keys.parent)
+    return [key for key, _ in wanted]
+
+
+def _bind(session: Session, office: str, key: str, said: dict[str, str], image: bytes, folder: Path) -> None:
+    """Register one certificate for one key."""
+    path = Path(said["certificate"])
+    certificate = x509.load_pem_x509_certificate((path if path.is_absolute() else folder / path).read_bytes())
+    der = certificate.public_bytes(Encoding.DER)
+    digest = sha256(der).hexdigest()
+    held = session.exec(
+        select(CertificateRow).where(
+            CertificateRow.office == office, CertificateRow.key == key, col(CertificateRow.ended_at).is_(None)
+        )
+    )
+    for row in held:
+        if row.sha256 != digest:
+            row.ended_at = now(session)
+            session.add(row)
+    row = session.get(CertificateRow, digest) or CertificateRow(
+        sha256=digest, office=office, key=key, token_uri="", der=der, image=image, registered_at=now(session)
+    )
+    row.token_uri = said["uri"]
+    row.image = image
+    session.add(row)
+
+
+@office_app.command("list")
+def list_offices(as_json: AsJson = False) -> None:
+    """List the offices that are loaded."""
+    with services().database.transaction() as session:
+        rows = list(session.exec(select(OfficeRow).order_by(col(OfficeRow.code))))
+    value = [{"code": r.code, "name": r.body["name"], "loaded_at": r.loaded_at} for r in rows]
+    text = "\n".join(f"{r.code}  {r.body['name']}" for r in rows) or "none is loaded"
+    show(value, as_json=as_json, text=text)
+
+
+@procedure_app.command("load")
+def load_procedures(
+    files: Annotated[list[Path] | None, typer.Argument(help="Without any, those that are shipped.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load procedure definitions; a version that is in use is never changed."""
+    chosen = files or sorted(SHIPPED.glob("*.yaml"))
+    loaded = []
+    with services().database.transaction() as session:
+        for path in chosen:
+            procedure = read_procedure(path)
+            body = procedure.model_dump(mode="json", by_alias=True)
+            fresh = load_procedure(session, _canonical(path), body)
+            loaded.append({"procedure": procedure.code, "version": procedure.version, "new": fresh})
+    text = "\n".join(
+        f"{p['procedure']} v{p['version']}  {'loaded' if p['new'] else 'is loaded'}" for p in loaded
+    )
+    show(loaded, as_json=as_json, text=text)
+
+
+@procedure_app.command("check")
+def check_procedures(files: list[Path]) -> None:
+    """Check procedure definitions without loading them."""
+    for path in files:
+        procedure = read_procedure(path)
+        out.print(f"{path}: {procedure.code} v{procedure.version} is well formed", markup=False)
+
+
+def _canonical(path: Path) -> bytes:
+    """Return a definition's content without its comments, so that a comment is no new version."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return json.dumps(content, default=str, sort_keys=True, ensure_ascii=False).encode()

@@ -1,0 +1,122 @@
+"""Commands of those who run the system: the warm worker, deployments, the archive's probe, migrations, the demo."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import app
+from flows.cli.printing import AsJson, out, show, table
+from infra.errors import Unavailable
+from infra.services import services
+
+
+@app.command()
+def work() -> None:
+    """Carry dossiers on until told to stop: the warm worker."""
+    from flows.prefect_api import prepare  # noqa: PLC0415  before Prefect is imported
+
+    prepare()
+    from flows.work import work as work_on  # noqa: PLC0415
+
+    work_on()
+
+
+@app.command()
+def deploy(
+    file: Annotated[Path, typer.Option("--file", help="The declaration of deployments.")] = Path(
+        "prefect.yaml"
+    ),
+    check: Annotated[bool, typer.Option("--check", help="Only check the file; reach no server.")] = False,
+    release: Annotated[Path, typer.Option("--release", help="The directory whose code runs use.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Check prefect.yaml strictly and make the Prefect server agree with it; what is gone is removed."""
+    from flows.prefect_api import prepare  # noqa: PLC0415  before Prefect is imported
+
+    prepare()
+    import httpx  # noqa: PLC0415
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    from flows.deployments import read_deployments, reconcile  # noqa: PLC0415
+
+    wanted = read_deployments(file)
+    if check:
+        show(
+            {"deployments": len(wanted)},
+            as_json=as_json,
+            text=f"{file}: {len(wanted)} deployments, well formed",
+        )
+        return
+
+    async def go() -> list[str]:
+        async with get_client() as client:
+            return await reconcile(client, wanted, release=release.resolve())
+
+    try:
+        done = asyncio.run(go())
+    except httpx.TransportError as error:
+        raise Unavailable(
+            f"the Prefect server at {services().settings.prefect_api_url} does not answer"
+        ) from error
+    show(done, as_json=as_json, text="\n".join(done))
+
+
+@app.command()
+def project(as_json: AsJson = False) -> None:
+    """Compare every dossier with its Prefect run now and set wrong ones right."""
+    from flows.prefect_api import prepare  # noqa: PLC0415  before Prefect is imported
+
+    prepare()
+    import httpx  # noqa: PLC0415
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    from flows.projector import project as compare  # noqa: PLC0415
+
+    async def go() -> int:
+        async with get_client() as client:
+            return await compare(client)
+
+    try:
+        wrong = asyncio.run(go())
+    except httpx.TransportError as error:
+        raise Unavailable(
+            f"the Prefect server at {services().settings.prefect_api_url} does not answer"
+        ) from error
+    show({"set_right": wrong}, as_json=as_json, text=f"{wrong} runs set right")
+
+
+@app.command()
+def probe(as_json: AsJson = False) -> None:
+    """Try what the archive must refuse: strangers, deletion of a locked version, shortening its lock."""
+    from infra.object_store.probing import require_safe  # noqa: PLC0415
+
+    results = services().archive.probe()
+    if as_json:
+        show(results, as_json=True, text="")
+    else:
+        rows = [(r.what, "refused" if r.refused else "ALLOWED", r.answer) for r in results]
+        table("The archive", ("attempt", "result", "answer"), rows)
+    require_safe(results)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema to this release's."""
+    from infra.database import migrate as go  # noqa: PLC0415
+
+    go(services().settings)
+    out.print("the schema is up to date")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", help="Where the results go.")] = Path("var/demo"),
+) -> None:
+    """Run one dossier through its whole life on the running stack, and say what happened."""
+    from flows.demo import demo as run_demo  # noqa: PLC0415
+
+    run_demo(folder)

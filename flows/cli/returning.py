@@ -1,0 +1,123 @@
+"""Commands about returning results: hand over, another address, the applicant's word, the archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlmodel import select
+
+from flows.cli import app
+from flows.cli.booking import Account, Email
+from flows.cli.printing import AsJson, By, actor_for, show
+from infra.errors import Forbidden
+from infra.services import services
+from tasks.delivery import acts
+from tasks.dossier.moves import SYSTEM, look, originals_of
+from tasks.dossier.tables import NoticeRow
+
+ChannelOption = Annotated[str, typer.Option("--channel", help="portal, email or paper")]
+
+
+@app.command("hand-over")
+def hand_over(
+    code: str,
+    collector: Annotated[str, typer.Option("--collector", help="Name of who collects the paper.")],
+    identity: Annotated[str, typer.Option("--identity", help="Identity number of who collects it.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """End the paper leg: the result was collected at the counter."""
+    acts.hand_over(code, collector, identity, by=actor_for(code, by))
+    show({"code": code, "leg": "collected"}, as_json=as_json, text=f"{code}  handed over")
+
+
+@app.command()
+def redirect(
+    code: str,
+    channel: ChannelOption,
+    email: Email = None,
+    account: Account = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Return a result by a channel again, or by another address."""
+    acts.redirect(code, channel, email=email, account=account, by=actor_for(code, by))
+    show({"code": code, "channel": channel}, as_json=as_json, text=f"{code}  goes by {channel} again")
+
+
+@app.command()
+def confirm(code: str, channel: ChannelOption, by: By = "", as_json: AsJson = False) -> None:
+    """End a doubtful leg: the applicant says that the result arrived."""
+    acts.confirm(code, channel, by=actor_for(code, by))
+    show({"code": code, "channel": channel}, as_json=as_json, text=f"{code}  {channel} confirmed")
+
+
+@app.command()
+def archive(
+    code: Annotated[str | None, typer.Argument(help="Without it, every returned dossier.")] = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Archive a returned dossier now instead of by night."""
+    from tasks.archival.steps import ask_for_archive  # noqa: PLC0415  pyHanko is loaded only here
+
+    actor = actor_for(code, by) if code and by else SYSTEM
+    asked = ask_for_archive(code, by=actor)
+    show(
+        asked,
+        as_json=as_json,
+        text="\n".join(f"{one}  goes to the archive" for one in asked) or "nothing to archive",
+    )
+
+
+@app.command()
+def paper(
+    code: str,
+    out: Annotated[Path, typer.Option("--out", help="Where the PDF is written.")],
+    kind: Annotated[str, typer.Option("--kind", help="receipt, declined, supplement or stopped")] = "receipt",
+    ordinal: Annotated[int, typer.Option("--original", help="For a declined original.")] = 0,
+) -> None:
+    """Write one of the office's papers about a dossier (receipt, letters) as a PDF, for printing."""
+    from tasks.delivery.papers import paper_of  # noqa: PLC0415  typst is loaded only here
+
+    with services().database.transaction() as session:
+        look(session, code)
+        query = select(NoticeRow).where(
+            NoticeRow.dossier == code, NoticeRow.kind == kind, NoticeRow.ordinal == ordinal
+        )
+        notice = session.exec(query).first()
+    if notice is None:
+        raise Forbidden(
+            f"dossier {code} has no paper “{kind}”.",
+            rule="DOS-13",
+            way_out="“hoso show” lists what was written.",
+        )
+    out.write_bytes(paper_of(code, notice))
+    show({}, as_json=False, text=f"{out}")
+
+
+@app.command()
+def document(
+    code: str,
+    ordinal: int,
+    out: Annotated[Path, typer.Option("--out", help="Where the PDF is written.")],
+) -> None:
+    """Write the newest document of an original as a PDF: frozen, signed, or sealed."""
+    from tasks.dossier.papers import newest, read  # noqa: PLC0415
+
+    with services().database.transaction() as session:
+        look(session, code)
+        kinds = ("sealed", "approved", "frozen", "result")
+        found = [newest(session, code, ordinal, kind) for kind in kinds]
+        count = len(originals_of(session, code))
+    row = next((one for one in found if one is not None), None)
+    if row is None:
+        raise Forbidden(
+            f"original {ordinal} of {code} has no document yet.",
+            rule="CERT-23",
+            way_out=f"The dossier has {count} originals; “hoso show” says what they wait for.",
+        )
+    out.write_bytes(read(row))
+    show({}, as_json=False, text=f"{out}  {row.kind}  {row.sha256}")

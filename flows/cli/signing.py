@@ -1,0 +1,179 @@
+"""Commands of an official: review the list, unlock the key once, sign exactly that list."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlmodel import select
+
+from flows.cli import app, exit_code, say_error
+from flows.cli.printing import AsJson, By, actor_for, out, show, staff, table
+from infra.errors import Forbidden, HosoError
+from infra.services import services
+from infra.settings import read_secret
+from tasks.dossier.moves import office_of
+from tasks.dossier.tables import OfficeRow
+from tasks.signing import acts
+from tasks.signing.acts import SignList, SignOutcome
+
+OfficeOption = Annotated[str, typer.Option("--office", help="Code of the office (default: the official's).")]
+
+
+@app.command()
+def sign(
+    write: Annotated[
+        bool, typer.Option("--list", help="Write the list and print its digest; sign nothing.")
+    ] = False,
+    manifest: Annotated[
+        str, typer.Option("--manifest", metavar="DIGEST", help="Sign exactly this list.")
+    ] = "",
+    only: Annotated[list[str], typer.Option("--only", help="Only this dossier; may be repeated.")] = [],  # noqa: B006
+    pin_fd: Annotated[
+        int | None, typer.Option("--pin-fd", help="File descriptor to read the PIN from.")
+    ] = None,
+    pin_file: Annotated[Path | None, typer.Option("--pin-file", help="File that holds the PIN.")] = None,
+    office: OfficeOption = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Sign what waits for you: without options the list is shown, then you are asked."""
+    official = staff(by)
+    if manifest:
+        _sign(manifest, official, _pin(pin_fd, pin_file), as_json=as_json)
+        return
+    written = _write(_office(office, official), official, only)
+    if write:
+        _print_list(written, as_json=as_json)
+        return
+    _print_list(written, as_json=False)
+    if not typer.confirm(f"Sign these {len(written.documents)} documents?"):
+        raise Forbidden("nothing was signed.", rule="SIG-12", way_out="The list stays as it was written.")
+    _sign(written.digest, official, _pin(pin_fd, pin_file), as_json=as_json)
+
+
+@app.command("leave-out")
+def leave_out(
+    code: str,
+    ordinal: int,
+    why: Annotated[str, typer.Option("--why", help="For the examiner.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Give an original back to the examiner instead of signing it."""
+    acts.leave_out(code, ordinal, why, by=actor_for(code, by, "official"))
+    show({"code": code, "original": ordinal}, as_json=as_json, text=f"{code}  original {ordinal} left out")
+
+
+@app.command()
+def seal(code: str, ordinal: int, as_json: AsJson = False) -> None:
+    """Give one original the agency's signature on this machine, if it is its turn (the worker does so by itself)."""
+    from flows.sealing import seal_original  # noqa: PLC0415  pyHanko is loaded only here
+
+    done = seal_original(code, ordinal)
+    text = f"{code}  original {ordinal} {'sealed' if done else 'was sealed before'}"
+    show({"code": code, "original": ordinal, "sealed": done}, as_json=as_json, text=text)
+
+
+def _write(office: str, official: str, only: list[str]) -> SignList:
+    """Write the list; pages that are dated another day are issued anew under their numbers first."""
+    from tasks.certification import steps as certification  # noqa: PLC0415
+
+    for code, ordinal in certification.stale_copies(office, official):
+        if not only or code in only:
+            certification.issue_copy(code, ordinal, official=official)
+    return acts.write_list(office, official, only=only or None)
+
+
+def _office(named: str, official: str) -> str:
+    """Return the office whose official acts: the one named, or the only one where the code is known."""
+    if named:
+        return named
+    with services().database.transaction() as session:
+        offices = [office_of(session, code) for code in session.exec(select(OfficeRow.code))]
+    found = [
+        o.code for o in offices if any(f.staff == official and "official" in f.roles for f in o.officers)
+    ]
+    if len(found) != 1:
+        raise Forbidden(
+            f"“{official}” is an official of {len(found)} offices.",
+            rule="AUTH-06",
+            way_out="Name the office with --office.",
+        )
+    return found[0]
+
+
+def _print_list(written: SignList, *, as_json: bool) -> None:
+    """Print a list for review, and its digest."""
+    if as_json:
+        show(written, as_json=True, text="")
+        return
+    rows = [(d.dossier, d.original, d.kind, d.pages, d.due_at, d.sha256[:16]) for d in written.documents]
+    columns = ("dossier", "original", "kind", "pages", "due", "SHA-256")
+    table(f"For {written.official}, {written.for_day}", columns, rows)
+    out.print(f"digest {written.digest}", markup=False)
+
+
+def _pin(pin_fd: int | None, pin_file: Path | None) -> str:
+    """Return the PIN, from where it can be neither seen nor listed."""
+    if pin_fd is not None:
+        with os.fdopen(pin_fd, encoding="utf-8") as stream:
+            return stream.readline().rstrip("\n")
+    if pin_file is not None:
+        try:
+            return read_secret(pin_file)
+        except OSError as error:
+            raise Forbidden(
+                f"the PIN file {pin_file} cannot be read: {error.strerror}.",
+                rule="SIG-13",
+                way_out="Give the path of a file that only you can read.",
+            ) from error
+    if not sys.stdin.isatty():
+        raise Forbidden(
+            "there is nobody to ask for the PIN.", rule="SIG-13", way_out="Give --pin-fd or --pin-file."
+        )
+    return getpass.getpass("PIN: ")
+
+
+def _sign(digest: str, official: str, pin: str, *, as_json: bool) -> None:
+    """Unlock the key for one list, sign it, and print what became of each document."""
+    from tasks.signing.keys import official_key  # noqa: PLC0415  pyHanko is loaded only here
+    from tasks.signing.steps import sign_original  # noqa: PLC0415
+
+    chosen = acts.unlock_list(digest, official)
+    outcomes: list[SignOutcome] = []
+    try:
+        with official_key(chosen.office, official, pin) as key:
+            acts.sign_list(
+                chosen,
+                lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256),
+                told=outcomes.append,
+            )
+    except HosoError as error:
+        acts.tell_refused_unlock(chosen, error)
+        if outcomes:
+            _print_outcomes(outcomes, as_json=as_json)
+        raise
+    _print_outcomes(outcomes, as_json=as_json)
+    if any(outcome.result in ("left out", "not reached") for outcome in outcomes):
+        failed = Forbidden(
+            f"{sum(o.result in ('left out', 'not reached') for o in outcomes)} of {len(outcomes)} documents"
+            " were not signed.",
+            rule="SIG-12",
+            way_out="The table says why; write a new list for what can be signed.",
+        )
+        say_error(failed)
+        raise typer.Exit(exit_code(failed))
+
+
+def _print_outcomes(outcomes: list[SignOutcome], *, as_json: bool) -> None:
+    """Print what became of each document."""
+    if as_json:
+        show(outcomes, as_json=True, text="")
+        return
+    rows = [(o.dossier, o.original, o.result, o.why) for o in outcomes]
+    table("Signed", ("dossier", "original", "result", "why"), rows)

@@ -1,0 +1,29 @@
+"""From the signed result to the applicant: one leg a channel, each to its end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flows.running import step
+from tasks.delivery import notices, steps
+
+deliver = step(steps.deliver, name="deliver", run_name="deliver by {channel}")
+send_notice = step(notices.send_notice, name="send-notice", run_name="send notice {notice_id}")
+report_status = step(notices.report_status, name="report-status", run_name="report status to the portal")
+
+
+async def delivery(code: str) -> None:
+    """Publish what is public, try every leg that is due, and close the return when all legs have ended."""
+    await asyncio.to_thread(steps.open_legs, code)
+    await asyncio.to_thread(steps.publish, code)
+    for channel in await asyncio.to_thread(steps.legs_due, code):
+        await deliver(code, channel)
+    await asyncio.to_thread(steps.finish_return, code)
+
+
+async def reporting(code: str) -> None:
+    """Send what the applicant is owed and tell the portal: last of all, because neither holds a dossier up."""
+    for notice_id in await asyncio.to_thread(notices.notices_due, code):
+        await send_notice(code, notice_id)
+    if await asyncio.to_thread(notices.reports_due, code):
+        await report_status(code)

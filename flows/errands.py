@@ -1,0 +1,91 @@
+"""One worker at one dossier: the lease around a leg, whoever runs it, with or without Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+from flows.standing import NEEDS_ATTENTION
+from infra.chance import random_id
+from infra.errors import Forbidden, HosoError, Unavailable
+from infra.services import services
+from tasks.delivery.notices import wake_at
+from tasks.dossier import outbox
+from tasks.dossier.outbox import Lease
+
+log = logging.getLogger("hoso.errands")
+
+
+@cache
+def owner() -> str:
+    """Return this process's name in leases: machine, process, and something never used before."""
+    return f"{socket.gethostname()}/{os.getpid()}/{random_id().hex[:8]}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Errand:
+    """A lease on one dossier, and how carrying it ended."""
+
+    lease: Lease
+    error: Exception | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    async def run(self, carry: Callable[[str], Awaitable[int]]) -> None:
+        """
+        Carry the dossier and give it back: done, or put off with its cause.
+
+        A fault of a service is tried again later; a refusal and a bug wait for a person under the name
+        NeedsAttention. The lease is renewed by a thread of its own meanwhile.
+        """
+        code = self.lease.code
+        threading.Thread(target=self._renew, name=f"lease-{code}", daemon=True).start()
+        try:
+            seen = await carry(code)
+        except Exception as error:  # noqa: BLE001  How it ended is written down, whatever it was.
+            self.error = error
+            await asyncio.to_thread(self._put_off, error)
+        else:
+            wake = await asyncio.to_thread(wake_at, code)
+            await asyncio.to_thread(outbox.finish, self.lease, seen=seen, wake_at=wake)
+        finally:
+            self._ended.set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the leg has run, well or badly, and the dossier was given back."""
+        return self._ended.is_set()
+
+    def _put_off(self, error: Exception) -> None:
+        """Write down why the dossier could not be carried on."""
+        kind = type(error).__name__
+        if isinstance(error, Unavailable):
+            cause, give_up = str(error), False
+        elif isinstance(error, Forbidden):
+            cause, give_up = f"{NEEDS_ATTENTION}{error}", True
+        else:
+            # What a bug says may hold anything; only our own words go where everybody can read them.
+            said = str(error) if isinstance(error, HosoError) else "see the worker's log"
+            cause, give_up = f"{NEEDS_ATTENTION}{kind}: {said}", True
+            log.error("dossier %s: %s", self.lease.code, kind, exc_info=error)
+        outbox.postpone(self.lease, cause, give_up=give_up)
+
+    def _renew(self) -> None:
+        """Hold on to the lease until the leg has ended or somebody else has the dossier."""
+        while not self._ended.wait(services().settings.lease_seconds / 3):
+            try:
+                if not outbox.renew(self.lease):
+                    return
+            except Unavailable:
+                log.warning("lease on %s could not be renewed in time", self.lease.code)
+
+
+async def begin(code: str) -> Errand | None:
+    """Return an errand for a dossier, or `None` while another worker is at it."""
+    lease = await asyncio.to_thread(outbox.take_one, owner(), code)
+    return Errand(lease=lease) if lease else None

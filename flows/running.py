@@ -1,0 +1,75 @@
+"""
+How steps run: as Prefect tasks while a run shows them, and as plain calls when Prefect is away.
+
+Steps are synchronous functions. They run in a thread, because a synchronous task called from an async
+flow would hold the loop, stop the heartbeat, and forbid pyHanko its own loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+from prefect.context import FlowRunContext
+from prefect.states import State
+from prefect.tasks import Task
+
+from infra.errors import HosoError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Seconds between the tries of a step within a leg; a longer trouble is left to the outbox.
+PATIENCE: list[float] = [0.5, 2.0]
+
+
+def worth_retrying(step: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Retry only failures that time can cure; a refusal is an answer."""
+    try:
+        state.result()
+    except HosoError as error:
+        return error.worth_retrying
+    except Exception:  # noqa: BLE001  Prefect asks for a decision about whatever was raised.
+        return False
+    return False
+
+
+def step(work: Callable[P, R], *, name: str, run_name: str) -> Callable[P, Awaitable[R]]:
+    """
+    Return a step as flows call it: a task named `name` in a Prefect run, a thread outside of one.
+
+    `run_name` is a template over the step's parameters; they are codes and numbers, never persons. No
+    result is cached or persisted: doing a step twice is doing it once by its own keys.
+    """
+    as_task = task(
+        _in_thread(work),
+        name=name,
+        task_run_name=run_name,
+        retries=len(PATIENCE),
+        retry_delay_seconds=PATIENCE,
+        retry_condition_fn=worth_retrying,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if FlowRunContext.get() is None:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        return await as_task(*args, **kwargs)
+
+    return run
+
+
+def _in_thread(work: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+    """Return `work` as a coroutine function with the same parameters, for Prefect to name runs by."""
+
+    @functools.wraps(work)
+    async def in_thread(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(work, *args, **kwargs)
+
+    return in_thread

@@ -1,0 +1,31 @@
+"""From the official's signature to the released document: the agency seals, then everything is checked."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flows.running import step
+from flows.sealing import seal_original
+from infra.services import services
+from infra.services import services
+from tasks.dossier.lifecycle import Standing
+from tasks.dossier.moves import look, originals_of
+from tasks.signing import steps
+
+
+def standing_at(code: str, standing: Standing) -> list[int]:
+    """Return a dossier's originals of one standing."""
+    with services().database.transaction() as session:
+        return [o.ordinal for o in originals_of(session, code) if o.standing == standing]
+
+
+seal = step(seal_original, name="seal", run_name="seal original {ordinal}")
+validate = step(steps.validate, name="validate", run_name="validate original {ordinal}")
+
+
+async def signing(code: str) -> None:
+    """Seal what the officials have signed, and release what stands up to validation."""
+    for ordinal in await asyncio.to_thread(standing_at, code, Standing.APPROVED):
+        await seal(code, ordinal)
+    for ordinal in await asyncio.to_thread(standing_at, code, Standing.SEALED):
+        await validate(code, ordinal)

@@ -1,0 +1,99 @@
+"""What a dossier waits for, in one word: the name of its run's state in the Prefect UI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from infra.services import services
+from tasks.delivery.steps import legs_of
+from tasks.dossier.calendar import local
+from tasks.dossier.lifecycle import ENDED, Stage
+from tasks.dossier.moves import look
+from tasks.dossier.tables import CounterTaskRow, DossierRow, OutboxRow
+
+#: The last words of the outbox for an error that a person must look at.
+NEEDS_ATTENTION = "needs attention: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Where a dossier stands: the state's name, a sentence about it, and whether its life has ended."""
+
+    code: str
+    name: str
+    why: str
+    ended: bool
+    stage: Stage
+    due_at: datetime | None
+    office: str
+    procedure: str
+
+
+def waiting(code: str) -> Waiting:
+    """Return what one dossier waits for now."""
+    with services().database.transaction() as session:
+        return waiting_of(session, look(session, code))
+
+
+def waiting_of(session: Session, dossier: DossierRow) -> Waiting:
+    """Return what a dossier waits for, from the database alone."""
+    name, why = _cause(session, dossier)
+    if dossier.due_at and dossier.stage not in ENDED:
+        why = f"{why}; due {local(dossier.due_at):%Y-%m-%d %H:%M}"
+    return Waiting(
+        code=dossier.code,
+        name=name,
+        why=why,
+        ended=dossier.stage in ENDED,
+        stage=dossier.stage,
+        due_at=dossier.due_at,
+        office=dossier.office,
+        procedure=dossier.procedure,
+    )
+
+
+_WHY = {
+    Stage.BOOKED: "waits for the applicant",
+    Stage.RECEIVED: "the copies are being made",
+    Stage.SUPPLEMENT_ASKED: "waits for the applicant's supplement; the clock stands still",
+    Stage.PAYMENT_DUE: "waits for the fee; the clock stands still",
+    Stage.CERTIFIED: "is being put before the official",
+    Stage.AWAITING_SIGNATURE: "waits for the official's signature",
+    Stage.RETURNED_TO_EXAMINER: "an official left an original out; the examiner looks again",
+    Stage.AWAITING_SEAL: "waits for the agency's signature",
+    Stage.SIGNED: "is being returned",
+    Stage.RETURNED: "waits for the archive",
+    Stage.STOPPED: "is stopped; the clock stands still",
+}
+
+
+def _cause(session: Session, dossier: DossierRow) -> tuple[str, str]:
+    """Return the name and the sentence of what a dossier waits for."""
+    errand = session.get(OutboxRow, dossier.code)
+    if errand is not None and errand.last_error:
+        if errand.last_error.startswith(NEEDS_ATTENTION):
+            return "NeedsAttention", errand.last_error.removeprefix(NEEDS_ATTENTION)
+        return "AwaitingService", errand.last_error
+    if dossier.stage == Stage.SIGNED:
+        return _return_cause(session, dossier)
+    if dossier.stage == Stage.RETURNED:
+        return "AwaitingArchive", _WHY[Stage.RETURNED]
+    return str(dossier.stage), _WHY.get(dossier.stage, "its life has ended")
+
+
+def _return_cause(session: Session, dossier: DossierRow) -> tuple[str, str]:
+    """Return what keeps a signed result from being returned."""
+    open_legs = [leg for leg in legs_of(session, dossier.code) if leg.ended_at is None]
+    if any(leg.state in ("deferred", "ambiguous") for leg in open_legs):
+        return "AwaitingDelivery", "a channel asked for patience"
+    if any(leg.state == "at-counter" for leg in open_legs):
+        return "AwaitingCollection", "the applicant collects the paper at the counter"
+    tasks = select(CounterTaskRow).where(
+        CounterTaskRow.dossier == dossier.code, col(CounterTaskRow.ended_at).is_(None)
+    )
+    if not open_legs and session.exec(tasks).first():
+        return "AwaitingClerk", "no channel reached the applicant; a clerk has a counter task"
+    return "Signed", _WHY[Stage.SIGNED]

@@ -1,0 +1,49 @@
+"""What is done by the clock: the second look, no-shows, the night's archiving."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, State
+
+from flows.dossier import carry
+from flows.errands import Errand, owner
+from flows.projector import project
+from tasks.appointment.acts import keep_no_shows
+from tasks.archival.steps import ask_for_archive
+from tasks.dossier import outbox
+
+
+@flow(name="sweep", persist_result=False)
+async def sweep(limit: int = 200) -> State[None]:
+    """Carry on up to `limit` dossiers that are due and nobody took, then set every run right."""
+    carried = 0
+    while carried < limit:
+        leases = await asyncio.to_thread(outbox.take, owner(), 1)
+        if not leases:
+            break
+        await Errand(lease=leases[0]).run(carry)
+        carried += 1
+    async with get_client() as client:
+        wrong = await project(client)
+    return Completed(message=f"{carried} dossiers carried on, {wrong} runs set right")
+
+
+@flow(name="no-shows", persist_result=False)
+async def no_shows() -> State[None]:
+    """End the booked dossiers whose applicant did not come."""
+    ended = await asyncio.to_thread(keep_no_shows)
+    return Completed(message=f"{len(ended)} no-shows")
+
+
+@flow(name="archival", persist_result=False)
+async def archive_returned() -> State[None]:
+    """Ask for the archive of every returned dossier and carry them there."""
+    codes = await asyncio.to_thread(ask_for_archive, None)
+    for code in codes:
+        lease = await asyncio.to_thread(outbox.take_one, owner(), code)
+        if lease is not None:
+            await Errand(lease=lease).run(carry)
+    return Completed(message=f"{len(codes)} dossiers asked for")

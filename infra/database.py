@@ -1,0 +1,123 @@
+"""
+The database that holds the truth.
+
+Every change is one short transaction in `Database.transaction()`. The clock that decisions are made
+by is PostgreSQL's own, so that all machines of an office agree on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+from sqlmodel import Session
+
+from infra.errors import Unavailable
+from infra.settings import Settings, read_secret
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+#: SQLSTATE classes that time cures: connection trouble, rolled back by contention, shutting down.
+_CURED_BY_TIME = ("08", "40", "53", "57")
+
+
+def connection_url(url: str, password_file: Path) -> URL:
+    """Return a SQLAlchemy URL with the password from its file."""
+    return make_url(url).set(password=read_secret(password_file))
+
+
+class Database:
+    """One PostgreSQL database, seen by one role."""
+
+    def __init__(self, url: URL, *, pooled: bool = True) -> None:
+        """Prepare to connect; nothing is opened before the first transaction."""
+        options = {"pool_size": 8, "max_overflow": 8} if pooled else {"poolclass": NullPool}
+        self._engine: Engine = create_engine(
+            url,
+            connect_args={"connect_timeout": 5, "application_name": "hoso"},
+            hide_parameters=True,  # Errors travel into logs; what people told us does not.
+            pool_pre_ping=pooled,
+            **options,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for migrations and for listening."""
+        return self._engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """
+        Yield a session whose changes are kept together or not at all.
+
+        Raises `Unavailable` when the database cannot be reached, or rolled the work back for reasons
+        that time cures. After a commit whose answer was lost the caller must read before repeating:
+        natural keys make every repetition harmless.
+        """
+        with _translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def now(self) -> datetime:
+        """Return PostgreSQL's time, so that a `Database` serves as the office's clock."""
+        with self.transaction() as session:
+            return now(session)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's errors that time cures into `Unavailable`; a bug stays what it is."""
+    try:
+        yield
+    except OperationalError as error:
+        said = str(error.orig).strip().splitlines() or ["no answer"]
+        raise Unavailable(f"the database does not answer: {said[0]}") from error
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if error.connection_invalidated or state[:2] in _CURED_BY_TIME:
+            raise Unavailable(f"the database rolled the work back (SQLSTATE {state})") from error
+        raise
+
+
+def now(session: Session) -> datetime:
+    """Return PostgreSQL's present moment (not the start of the transaction), in UTC."""
+    moment = cast("datetime", session.connection().execute(text("select clock_timestamp()")).scalar_one())
+    return moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseClock:
+    """The office's clock: PostgreSQL's."""
+
+    database: Database
+
+    def now(self) -> datetime:
+        """Return PostgreSQL's present moment; raises `Unavailable`."""
+        return self.database.now()
+
+
+def migrate(settings: Settings) -> None:
+    """
+    Bring the schema to the newest revision; doing it again changes nothing.
+
+    Runs as the administrator, because the first revision makes the roles `hoso_owner` (owns every
+    table) and `hoso_app` (what the application is), with the passwords from their secret files.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["settings"] = settings
+    command.upgrade(config, "head")

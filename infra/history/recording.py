@@ -1,0 +1,77 @@
+"""Writing the history, in the same transaction as the change that it tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import rfc8785
+from sqlmodel import Session, col, select
+
+from infra.chance import random_bytes
+from infra.database import now
+from infra.errors import Broken
+from infra.history import Entry, Json, commit_to, subject_hash, write_entry
+from infra.history.tables import HistoryEntry, HistoryHead, HistoryPayload
+
+
+def record(
+    session: Session, subject: str, facts: Mapping[str, Json], *, private: Mapping[str, Json] | None = None
+) -> Entry:
+    """
+    Append one entry about `subject` and return it; it is kept exactly when the transaction is.
+
+    Positions have no gap: the head row is locked until the transaction ends, so keep what follows
+    short. `private` goes into an erasable row; the entry holds only its salted commitment.
+    """
+    facts = dict(facts)
+    if private:
+        facts["commit"] = _keep_private(session, subject, private).hex()
+    head = session.exec(select(HistoryHead).with_for_update()).one_or_none()
+    if head is None:
+        raise Broken("the history has no head row; the database was not migrated")
+    # Read after the lock, so that times never run backwards along the positions.
+    at = now(session)
+    entry = write_entry(log=head.log, position=head.size, previous=head.leaf_hash, at=at, facts=facts)
+    session.add(
+        HistoryEntry(
+            position=entry.position,
+            leaf_hash=entry.leaf_hash,
+            entry=entry.content,
+            subject=subject_hash(subject),
+            at=at,
+        )
+    )
+    head.size = entry.position + 1
+    head.leaf_hash = entry.leaf_hash
+    session.add(head)
+    session.flush()  # The next entry of this transaction must see this head.
+    return entry
+
+
+def _keep_private(session: Session, subject: str, private: Mapping[str, Json]) -> bytes:
+    """Store personal data beside the history and return the commitment to it."""
+    content = rfc8785.dumps(dict(private))
+    salt = random_bytes(32)
+    commitment = commit_to(content, salt)
+    session.add(
+        HistoryPayload(commitment=commitment, subject=subject_hash(subject), salt=salt, content=content)
+    )
+    return commitment
+
+
+def entries(session: Session, subject: str | None = None) -> list[Entry]:
+    """Return the entries of one subject, or all of them, in order."""
+    query = select(HistoryEntry).order_by(col(HistoryEntry.position))
+    if subject is not None:
+        query = query.where(HistoryEntry.subject == subject_hash(subject))
+    return [
+        Entry(position=row.position, content=row.entry, leaf_hash=row.leaf_hash)
+        for row in session.exec(query)
+    ]
+
+
+def head(session: Session) -> tuple[int, bytes]:
+    """Return how many entries there are and the leaf hash of the last."""
+    row = cast("HistoryHead", session.exec(select(HistoryHead)).one())
+    return row.size, row.leaf_hash

@@ -1,0 +1,176 @@
+"""
+E-mail over SMTP (RFC 5321), one message a connection, one honest answer a try.
+
+Everything before the final dot is undone by the server when the connection ends, so it may be repeated; once
+the dot is sent only the server's answer tells whether it took the message. All recipients or none: a message
+refused for one of them is sent to nobody, so that a later try doubles nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import getaddresses
+
+from infra.errors import Broken
+from infra.mail import MailAnswer, Outcome
+
+#: Anything that may be an address in a server's answer.
+_ADDRESS = re.compile(r"[^\s<>:;,\"']+@[^\s<>:;,\"']+")
+_LONGEST_TEXT = 200
+
+#: RFC 3463: the message is too big for the system or for the mailbox; and the mailbox is full.
+_TOO_BIG = ("5.3.4", "5.2.3")
+_MAILBOX_FULL = "5.2.2"
+
+
+class SmtpMail:
+    """An SMTP server that takes messages; safe to share between threads."""
+
+    def __init__(
+        self, host: str, port: int, limit_bytes: int, timeout: float = 30.0, *, hello: str | None = None
+    ) -> None:
+        """
+        Say where the server is; nothing is sent yet.
+
+        `limit_bytes` bounds a whole message as it travels, `timeout` is in seconds for the connection and for
+        each answer, `hello` is the name given in EHLO (else this machine's).
+        """
+        self._host = host
+        self._port = port
+        self._limit = limit_bytes
+        self._timeout = timeout
+        self._hello = hello
+
+    def send(self, message: EmailMessage) -> MailAnswer:
+        """
+        See `Mail.send`; the message must have a Message-ID, the same over all tries.
+
+        A server that greets with 5xx is `DEFERRED` too: that is about the server, not about the message.
+        Raises `Broken` for a message without sender, recipient or Message-ID.
+        """
+        envelope = _Envelope.of(message)
+        if len(envelope.content) > self._limit:
+            return MailAnswer(outcome=Outcome.TOO_BIG, code=0, text="larger than our own limit")
+        try:
+            smtp = smtplib.SMTP(self._host, self._port, self._hello, timeout=self._timeout)
+        except smtplib.SMTPResponseException as error:
+            return _answer(Outcome.DEFERRED, error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
+        try:
+            answer = _hand_over(smtp, envelope)
+            if answer.outcome is not Outcome.AMBIGUOUS:
+                # Good manners only: the answer stands, whatever the server says to QUIT.
+                with suppress(OSError, smtplib.SMTPException):
+                    smtp.quit()
+            return answer
+        finally:
+            smtp.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Envelope:
+    """A message as it travels."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes  # CRLF between lines, dots not yet doubled
+    utf8: bool  # whether an address needs SMTPUTF8 (RFC 6531)
+
+    @classmethod
+    def of(cls, message: EmailMessage) -> _Envelope:
+        """Read sender and recipients from the message; raises `Broken` when something is missing."""
+        senders = _addresses(message, "Sender") or _addresses(message, "From")
+        recipients = (*_addresses(message, "To"), *_addresses(message, "Cc"))
+        if not senders or not recipients or not message["Message-ID"]:
+            raise Broken("a message needs a sender, a recipient and a Message-ID")
+        if message["Bcc"]:
+            raise Broken("a message with hidden recipients would show them")
+        utf8 = not all(address.isascii() for address in (senders[0], *recipients))
+        # Seven bits travel through every server; eight would need 8BITMIME.
+        policy = (SMTPUTF8 if utf8 else SMTP).clone(cte_type="7bit")
+        return cls(
+            sender=senders[0], recipients=recipients, content=message.as_bytes(policy=policy), utf8=utf8
+        )
+
+
+def _addresses(message: EmailMessage, header: str) -> tuple[str, ...]:
+    """Return the addresses of a header, without names."""
+    found = getaddresses([str(value) for value in message.get_all(header, [])])
+    return tuple(address for _, address in found if address)
+
+
+def _hand_over(smtp: smtplib.SMTP, envelope: _Envelope) -> MailAnswer:
+    """Hand a message over; whatever breaks before the final dot leaves nothing behind."""
+    try:
+        refusal = _prepare(smtp, envelope)
+        if refusal is not None:
+            return refusal
+        smtp.send(_dotted(envelope.content))
+    except (OSError, smtplib.SMTPException) as error:
+        return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
+    try:
+        code, text = smtp.getreply()
+    except (OSError, smtplib.SMTPException) as error:
+        return MailAnswer(outcome=Outcome.AMBIGUOUS, code=0, text=type(error).__name__)
+    # A server that leaves the protocol here may have taken the message or not.
+    return _judged(code, text, otherwise=Outcome.AMBIGUOUS)
+
+
+def _prepare(smtp: smtplib.SMTP, envelope: _Envelope) -> MailAnswer | None:
+    """Say everything up to DATA; return the answer of a server that will not have the message."""
+    code, text = smtp.ehlo()
+    if code >= 400:
+        return _answer(Outcome.DEFERRED, code, text)
+    limit = smtp.esmtp_features.get("size", "").split(" ")[0]
+    if limit.isdigit() and 0 < int(limit) < len(envelope.content):
+        return MailAnswer(outcome=Outcome.TOO_BIG, code=0, text=f"larger than the server's SIZE {limit}")
+    options = [f"SIZE={len(envelope.content)}"] if smtp.has_extn("size") else []
+    if envelope.utf8:
+        if not smtp.has_extn("smtputf8"):
+            return MailAnswer(outcome=Outcome.REFUSED, code=0, text="the server takes no addresses in UTF-8")
+        smtp.command_encoding = "utf-8"
+        options.append("SMTPUTF8")
+    code, text = smtp.mail(envelope.sender, options)
+    if code >= 400:
+        return _judged(code, text)
+    answers = [smtp.rcpt(recipient) for recipient in envelope.recipients]
+    # The worst answer counts for all: a 5xx will not go away, a 4xx may.
+    code, text = max(answers, key=lambda answer: answer[0])
+    if code < 400:
+        code, text = smtp.docmd("DATA")
+    return None if code == 354 else _judged(code, text)
+
+
+def _dotted(content: bytes) -> bytes:
+    """Return what follows DATA: leading dots doubled, a dot alone at the end (RFC 5321 §4.5.2)."""
+    body = re.sub(rb"(?m)^\.", b"..", content)
+    return (body if body.endswith(b"\r\n") else body + b"\r\n") + b".\r\n"
+
+
+def _judged(code: int, text: bytes, *, otherwise: Outcome = Outcome.DEFERRED) -> MailAnswer:
+    """Say what a reply means for this message; before the final dot nothing is an acceptance."""
+    said = text.decode("utf-8", "replace")
+    full = said.startswith(_MAILBOX_FULL)
+    if code == 250 and otherwise is Outcome.AMBIGUOUS:
+        outcome = Outcome.ACCEPTED
+    elif 400 <= code < 500:
+        outcome = Outcome.DEFERRED
+    elif 500 <= code < 600:
+        too_big = said.startswith(_TOO_BIG) or (code == 552 and not full)
+        outcome = Outcome.TOO_BIG if too_big else Outcome.REFUSED
+    else:
+        outcome = otherwise
+    return _answer(outcome, code, text)
+
+
+def _answer(outcome: Outcome, code: int, text: bytes | str) -> MailAnswer:
+    """Write a server's answer down, without addresses and without what cannot be printed."""
+    said = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    clean = "".join(char if char.isprintable() else " " for char in _ADDRESS.sub("(address)", said))
+    return MailAnswer(outcome=outcome, code=code, text=clean[:_LONGEST_TEXT])

@@ -1,0 +1,34 @@
+"""Runs the migrations, as the administrator who may make roles; reached through `infra.database.migrate`."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+from sqlmodel import SQLModel
+
+import tasks.appointment.tables
+import tasks.archival.tables
+import tasks.certification.tables
+import tasks.delivery.tables
+import tasks.dossier.register
+import tasks.dossier.tables
+import tasks.signing.tables  # noqa: F401  the metadata is complete once all tables are imported
+from infra.database import connection_url
+from infra.settings import Settings
+
+chosen: Settings = context.config.attributes["settings"]
+url = connection_url(chosen.database_admin_url, chosen.database_admin_password_file)
+engine = create_engine(url, poolclass=NullPool)
+with engine.connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        compare_type=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        # Two that migrate at once: the second waits, then finds nothing left to do.
+        connection.exec_driver_sql("select pg_advisory_xact_lock(4849)")
+        context.run_migrations()
+engine.dispose()

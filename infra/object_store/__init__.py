@@ -1,0 +1,105 @@
+"""
+The object store: what may be relied upon, whoever keeps the bytes.
+
+One `ObjectStore` is one bucket with versioning on. Nothing is ever overwritten: a key is written once,
+and a second writer learns what the first one stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from infra.errors import Broken, Forbidden
+
+
+class Absent(Broken):
+    """The store does not hold the object that was asked for."""
+
+
+class AlreadyStored(Broken):
+    """The key holds other content than the caller's."""
+
+
+class Unsafe(Forbidden):
+    """The store failed the probe: it would let somebody delete what must stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One version of one object, as the store itself reported it after the write."""
+
+    key: str
+    version_id: str
+    sha256: str  # lower-case hex, computed by us over the bytes
+    size: int  # bytes
+    mode: str | None = None  # "COMPLIANCE", "GOVERNANCE" or no lock
+    retain_until: datetime | None = None  # aware, UTC, whole seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """One thing that a locked bucket must refuse, and whether it did."""
+
+    what: str
+    refused: bool
+    answer: str
+
+
+class ObjectStore(Protocol):
+    """A bucket that accepts each key once."""
+
+    def put(self, key: str, content: bytes, *, content_type: str) -> Stored:
+        """
+        Store `content` under `key`, durably, before returning.
+
+        The same content under the same key succeeds and returns the version already there, so an
+        interrupted step can be run again. Other content raises `AlreadyStored`. Raises `Unavailable`
+        when the store does not answer; the object may then exist or not, and `put` may be repeated.
+        """
+        ...
+
+    def put_first(self, key: str, content: bytes, *, content_type: str) -> tuple[Stored, bytes]:
+        """
+        Store `content` unless `key` is taken; return what the key holds now, whoever won.
+
+        This is how two writers of an effect that must exist once agree on one of them.
+        """
+        ...
+
+    def get(self, key: str, *, version_id: str | None = None) -> bytes:
+        """Return the bytes of a key (of one version, if named); raises `Absent` or `Unavailable`."""
+        ...
+
+    def find(self, key: str) -> Stored | None:
+        """Return what a key holds, with a checksum computed over its bytes, or `None`."""
+        ...
+
+    def put_locked(self, key: str, content: bytes, *, content_type: str, retain_until: datetime) -> Stored:
+        """
+        Store `content` in COMPLIANCE mode until `retain_until`; repeatable like `put`.
+
+        When the key already holds the same content under a lock at least as long, that version is
+        returned. `retain_until` is rounded up to a whole second.
+        """
+        ...
+
+    def read_back(self, key: str, version_id: str) -> tuple[Stored, bytes]:
+        """Return one version's bytes with its lock as the store reports it now; raises `Absent`."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys under a prefix, sorted."""
+        ...
+
+    def probe(self) -> Sequence[ProbeResult]:
+        """
+        Try what a locked bucket must refuse, on a one-byte object of its own, and report each answer.
+
+        Deleting the locked version (also with the governance bypass), shortening its retention,
+        overwriting with a wrong checksum, an anonymous read, an anonymous write, and every stranger's
+        door in the settings.
+        """
+        ...

@@ -1,0 +1,216 @@
+"""
+What signatures a PDF carries, and whether a new one is what it was meant to be.
+
+Two questions are asked. Of a document just signed: is it the previous bytes, one signature more, and
+nothing else? Of any document: who signed, when, and does it hold? Nothing here goes to the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import ModificationLevel
+from pyhanko.sign.fields import SigSeedSubFilter
+from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+from pyhanko.sign.validation.status import PdfSignatureStatus
+
+from infra.clock import HANOI
+from infra.errors import Broken, HosoError
+from infra.pdf.increment import check_increment
+from infra.pdf.trust import common_name, context, finish
+
+#: What happened to the document after a signature, in the words of a report.
+_CHANGES = {
+    ModificationLevel.NONE: None,
+    ModificationLevel.LTA_UPDATES: "evidence for its signatures was added",
+    ModificationLevel.FORM_FILLING: "it was signed again, or a form field was filled in",
+    ModificationLevel.ANNOTATIONS: "notes were added",
+    ModificationLevel.OTHER: "its content was changed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureFound:
+    """One signature in a PDF, as it was found."""
+
+    field: str
+    signer: str  # common name in the certificate
+    kind: Literal["certification", "approval"]
+    level: Literal["B", "none"]  # PAdES baseline level that is really there
+    time: datetime  # aware; what the signature itself states, which level B cannot prove
+    certificate_sha256: str  # lower-case hex, of the DER
+    #: The signed bytes and the signature are unharmed, and nothing that it forbids came after it.
+    intact: bool
+    #: A path leads to an anchor, and the certificate was for signing and in force at the moment asked about.
+    trusted: bool
+    #: Every byte of the file is signed, the signature's own place excepted.
+    covers_whole_file: bool
+    #: What was appended after it, whether allowed or not; `None`: nothing.
+    changed_after: str | None
+
+
+def signatures_of(pdf: bytes, *, anchors: Sequence[bytes], chain: Sequence[bytes]) -> list[SignatureFound]:
+    """
+    Return the signatures of a PDF in the order in which they were made; a PDF without any has none.
+
+    Each is trusted or not as of the moment that it states itself. Raises `Broken` for a file, or a
+    signature in it, that cannot be read at all.
+    """
+    with _translated():
+        reader = PdfFileReader(io.BytesIO(pdf))
+        return [_found(pdf, one, anchors, chain, None) for one in reader.embedded_regular_signatures]
+
+
+def check_signed(
+    previous: bytes,
+    signed: bytes,
+    *,
+    field: str,
+    certificate: bytes,
+    anchors: Sequence[bytes],
+    chain: Sequence[bytes],
+    at: datetime,
+) -> SignatureFound:
+    """
+    Return the new signature if `signed` is `previous` with one good signature more, in `field`.
+
+    The previous bytes are its beginning; the only increment after them holds that signature, which
+    covers the whole file, verifies with the registered `certificate`, is trusted as of `at`, and
+    changes nothing else; every earlier signature still holds. Raises `Broken` with the first of these
+    that is not so. Pure: asking again gives the same answer.
+    """
+    if len(signed) <= len(previous) or not signed.startswith(previous):
+        raise Broken("The signed document does not begin with the bytes that were to be signed.")
+    with _translated():
+        before, after = PdfFileReader(io.BytesIO(previous)), PdfFileReader(io.BytesIO(signed))
+        earlier = [one.field_name for one in before.embedded_signatures]
+        made = after.embedded_regular_signatures
+        if [one.field_name for one in after.embedded_signatures] != [*earlier, field]:
+            raise Broken(f"The signed document has not just one signature more, in the field {field}.")
+        check_increment(before, after, field=field)
+        *older, newest = made
+        _check_older([_found(signed, one, anchors, chain, None) for one in older])
+        _check_place(previous, signed, newest)
+        found = _found(signed, newest, anchors, chain, at)
+        _check_newest(found, certificate)
+    return found
+
+
+def _check_older(older: list[SignatureFound]) -> None:
+    """Raise `Broken` if an earlier signature does not hold any more."""
+    for one in older:
+        if not one.intact:
+            raise Broken(f"The earlier signature in {one.field} does not hold any more.")
+
+
+def _check_place(previous: bytes, signed: bytes, newest: EmbeddedPdfSignature) -> None:
+    """Raise `Broken` unless the unsigned gap is the new signature's own, after the previous bytes."""
+    gap = _gap(signed, newest)
+    if gap is None or gap[0] < len(previous):
+        raise Broken(f"The signature in {newest.field_name} does not cover the whole document.")
+
+
+def _check_newest(found: SignatureFound, certificate: bytes) -> None:
+    """Raise `Broken` unless the new signature is the registered certificate's, good and trusted."""
+    if found.certificate_sha256 != hashlib.sha256(certificate).hexdigest():
+        raise Broken(
+            f"The signature in {found.field} was made with another certificate than the registered one."
+        )
+    if not found.intact:
+        raise Broken(f"The signature in {found.field} does not verify.")
+    if not found.trusted:
+        raise Broken(f"The signature in {found.field} was made with a certificate that is not trusted.")
+    if found.level != "B":
+        raise Broken(f"The signature in {found.field} is not a PAdES signature.")
+
+
+def _found(
+    pdf: bytes,
+    embedded: EmbeddedPdfSignature,
+    anchors: Sequence[bytes],
+    chain: Sequence[bytes],
+    at: datetime | None,
+) -> SignatureFound:
+    """Examine one signature, its certificate as of `at` or else of the time that it states."""
+    time = embedded.self_reported_timestamp
+    if time is None:
+        raise Broken(f"The signature in {embedded.field_name} does not say when it was made.")
+    if time.utcoffset() is None:
+        time = time.replace(tzinfo=HANOI)
+    asked = context(anchors=anchors, chain=chain, at=at or time)
+    status = finish(async_validate_pdf_signature(embedded, signer_validation_context=asked))
+    return SignatureFound(
+        field=embedded.field_name,
+        signer=common_name(embedded.signer_cert),
+        kind="certification" if _certifies(embedded) else "approval",
+        level="B" if embedded.sig_object.get("/SubFilter") == SigSeedSubFilter.PADES.value else "none",
+        time=time,
+        certificate_sha256=hashlib.sha256(embedded.signer_cert.dump()).hexdigest(),
+        intact=bool(status.intact and status.valid and status.docmdp_ok),
+        trusted=bool(status.trusted),
+        covers_whole_file=_gap(pdf, embedded) is not None,
+        changed_after=_changes(status),
+    )
+
+
+def _certifies(embedded: EmbeddedPdfSignature) -> bool:
+    """Say whether this is the signature that the document's /Perms names (ISO 32000-2 §12.8.2.2)."""
+    permissions = embedded.reader.root.get("/Perms")
+    if permissions is None or "/DocMDP" not in permissions:
+        return False
+    certifying = permissions.raw_get("/DocMDP")
+    value = embedded.sig_field.raw_get("/V")
+    return bool(certifying.reference == value.reference)
+
+
+def _changes(status: PdfSignatureStatus) -> str | None:
+    """Return what was appended after a signature, in words."""
+    level = status.modification_level
+    if level is None:
+        return _CHANGES[ModificationLevel.OTHER]
+    return _CHANGES[level]
+
+
+def _gap(pdf: bytes, embedded: EmbeddedPdfSignature) -> tuple[int, int] | None:
+    """
+    Return where the unsigned gap of a signature begins and ends, if all the rest of the file is signed.
+
+    The gap must be the hexadecimal string of the signature itself, because whatever else it held
+    could be changed unnoticed (ISO 32000-2 §12.8.1).
+    """
+    numbers = [int(number) for number in embedded.byte_range]
+    if len(numbers) != 4:
+        return None
+    start, opening, closing, rest = numbers
+    if start != 0 or not 0 < opening < closing or closing + rest != len(pdf):
+        return None
+    if pdf[opening : opening + 1] != b"<" or pdf[closing - 1 : closing] != b">":
+        return None
+    if pdf[opening + 1 : closing - 1].lower() != embedded.pkcs7_content.hex().encode():
+        return None
+    return opening, closing
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """
+    Turn whatever a damaged or hostile file makes the libraries raise into `Broken`.
+
+    Everything is caught, because parsers fail on such files with any exception there is.
+    """
+    try:
+        yield
+    except HosoError:
+        raise
+    except Exception as error:
+        raise Broken(
+            f"The PDF or a signature in it cannot be read ({type(error).__name__}: {error})."
+        ) from error

@@ -1,0 +1,153 @@
+"""
+Everything outside, as one value.
+
+`services()` gives the real parts, each built from the settings when it is first used, so that a command
+at the counter never waits for the import of something that it does not need. `using(other)` puts other
+parts in their place for a while; tasks called directly and in worker threads both see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.clock import Clock
+from infra.database import Database, DatabaseClock, connection_url
+from infra.errors import Forbidden
+from infra.settings import Settings, read_secret, settings
+
+if TYPE_CHECKING:
+    from infra.mail import Mail
+    from infra.object_store import ObjectStore
+    from infra.portal import Portal
+    from infra.token import Token
+
+
+class Services:
+    """The real parts, by the settings; a test replaces any of them by assigning to its name."""
+
+    def __init__(self, chosen: Settings) -> None:
+        """Remember the settings; nothing is opened yet."""
+        self.settings = chosen
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, as the role `hoso_app`."""
+        return Database(connection_url(self.settings.database_url, self.settings.database_password_file))
+
+    @cached_property
+    def clock(self) -> Clock:
+        """PostgreSQL's clock."""
+        return DatabaseClock(self.database)
+
+    @cached_property
+    def work(self) -> ObjectStore:
+        """The bucket of work documents."""
+        return self._bucket(self.settings.s3_work_bucket)
+
+    @cached_property
+    def archive(self) -> ObjectStore:
+        """The bucket whose objects nobody can delete."""
+        return self._bucket(self.settings.s3_archive_bucket)
+
+    def _bucket(self, name: str) -> ObjectStore:
+        from infra.object_store.s3 import S3Store
+
+        chosen = self.settings
+        return S3Store(
+            chosen.s3_endpoint,
+            access_key=chosen.s3_access_key,
+            secret_key=read_secret(chosen.s3_secret_key_file),
+            secure=chosen.s3_secure,
+            bucket=name,
+            stranger_doors=[door for door in chosen.s3_stranger_doors.split(",") if door],
+        )
+
+    @cached_property
+    def mail(self) -> Mail:
+        """The office's mail server."""
+        from infra.mail.smtp import SmtpMail
+
+        chosen = self.settings
+        return SmtpMail(chosen.smtp_host, chosen.smtp_port, limit_bytes=chosen.mail_limit_bytes)
+
+    @cached_property
+    def portal(self) -> Portal | None:
+        """The portal, if this installation has one."""
+        from infra.portal.http import HttpPortal
+
+        chosen = self.settings
+        if not chosen.portal_url or chosen.portal_token_file is None:
+            return None
+        return HttpPortal(chosen.portal_url, token_file=chosen.portal_token_file)
+
+    def open_token(self, uri: str, *, pin: str, certificate: bytes) -> Token:
+        """Return a key on a PKCS#11 token, logged in; see `infra.token` for the errors."""
+        from infra.token.pkcs11 import open_token
+
+        chosen = self.settings
+        return open_token(
+            uri,
+            module=chosen.pkcs11_module,
+            pin=pin,
+            certificate=certificate,
+            softhsm2_conf=chosen.softhsm2_conf,
+        )
+
+    def seal_pin(self) -> str:
+        """Return the PIN of the agency's token, on the machine that holds it."""
+        if self.settings.seal_pin_file is None:
+            raise Forbidden(
+                "this machine does not hold the agency's token.",
+                rule="SIG-13",
+                way_out="Run the worker on the machine of the seal, or set HOSO_SEAL_PIN_FILE there.",
+            )
+        return read_secret(self.settings.seal_pin_file)
+
+    @cached_property
+    def anchors(self) -> tuple[bytes, ...]:
+        """The certificates (DER) that every chain must end at."""
+        return _certificates(self.settings.trust_anchors)
+
+    @cached_property
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates (DER) between the anchors and the officials."""
+        return _certificates(self.settings.trust_anchors.parent / "chain")
+
+
+def _certificates(folder: Path) -> tuple[bytes, ...]:
+    """Return every certificate of a folder's PEM files as DER."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    files = sorted(folder.glob("*.pem"))
+    found = [c for f in files for c in x509.load_pem_x509_certificates(f.read_bytes())]
+    return tuple(c.public_bytes(Encoding.DER) for c in found)
+
+
+_in_use: ContextVar[Services | None] = ContextVar("services", default=None)
+
+
+@cache
+def _real() -> Services:
+    """Build the real parts once a process."""
+    return Services(settings())
+
+
+def services() -> Services:
+    """Return the parts in use: those of the innermost `using`, else the real ones."""
+    return _in_use.get() or _real()
+
+
+@contextmanager
+def using(parts: Services) -> Iterator[Services]:
+    """Put other parts in place of the real ones within a `with` block."""
+    token = _in_use.set(parts)
+    try:
+        yield parts
+    finally:
+        _in_use.reset(token)

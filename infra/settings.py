@@ -1,0 +1,111 @@
+"""
+Everything that differs between two installations, in one place.
+
+This module is the only reader of the environment. Values come from the environment (`HOSO_…`), then
+from the file named by `HOSO_ENV_FILE` (default `var/stack/hoso.env`, written by `make up`). Secrets
+are never values here: a setting that ends in `_file` names the file that holds one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an installation must say about itself; the defaults fit the embedded stack only."""
+
+    model_config = SettingsConfigDict(env_prefix="HOSO_", extra="ignore")
+
+    #: Where run data lives (sockets, logs, manifests, demo results).
+    var_dir: Path = Path("var")
+
+    #: PostgreSQL, without passwords: `postgresql+psycopg://hoso_app@127.0.0.1:5432/hoso`.
+    database_url: str = ""
+    database_password_file: Path = Path("var/stack/secrets/hoso_app")
+    #: The role that owns the tables; used by migrations only.
+    database_owner_password_file: Path = Path("var/stack/secrets/hoso_owner")
+    #: A role that may create roles; used by the first migration only.
+    database_admin_url: str = ""
+    database_admin_password_file: Path = Path("var/stack/secrets/postgres")
+
+    #: The S3 server, as `host:port`, and its two buckets: work documents, and the locked archive.
+    s3_endpoint: str = ""
+    s3_secure: bool = False
+    s3_access_key: str = "hoso"
+    s3_secret_key_file: Path = Path("var/stack/secrets/s3_hoso")
+    s3_work_bucket: str = "hoso-work"
+    s3_archive_bucket: str = "hoso-archive"
+    #: `host:port` of every door of the store that must refuse strangers, separated by commas.
+    s3_stranger_doors: str = ""
+
+    #: The PKCS#11 module and, for SoftHSM2, its configuration file.
+    pkcs11_module: Path = Path("/usr/lib/softhsm/libsofthsm2.so")
+    softhsm2_conf: Path | None = None
+    #: PIN of the agency's seal, on the machine that holds its token.
+    seal_pin_file: Path | None = None
+    #: Folder of PEM certificates that signatures are checked against.
+    trust_anchors: Path = Path("var/stack/pki/anchors")
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 25
+    #: A message larger than this many bytes is not sent by e-mail at all.
+    mail_limit_bytes: int = 10_000_000
+
+    #: The portal that takes results into citizens' accounts; empty: no portal.
+    portal_url: str = ""
+    portal_token_file: Path | None = None
+
+    prefect_api_url: str = ""
+    prefect_ui_url: str = ""
+
+    #: Where a citizen learns how to check a result; printed on documents and in e-mails.
+    verify_url: str = "https://ca.gov.vn"
+
+    #: The largest file taken at the counter, in bytes.
+    upload_limit_bytes: int = 100_000_000
+    #: Seconds that a worker may be silent before its dossier is given to another.
+    lease_seconds: float = 30.0
+
+    #: What this history is called in its entries; it never changes once the first entry is written.
+    history_log: str = "hoso"
+
+    #: Who sits at this desk (staff code), when the command line does not say.
+    staff: str = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        return (init_settings, env_settings, dotenv_settings)
+
+
+@cache
+def settings() -> Settings:
+    """Return this process's settings, read once."""
+    return Settings(_env_file=os.environ.get("HOSO_ENV_FILE", "var/stack/hoso.env"))  # type: ignore[call-arg]
+
+
+def read_secret(path: Path) -> str:
+    """Return the secret in a file, without its final newline; raises `FileNotFoundError`."""
+    return path.read_text(encoding="utf-8").rstrip("\n")
+
+
+def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment with changes, for a child process."""
+    return {**os.environ, **(changes or {})}
+
+
+def export(name: str, value: str) -> None:
+    """Set an environment variable that a library of ours insists on reading by itself."""
+    os.environ[name] = value

@@ -1,0 +1,54 @@
+"""
+Keys that never leave their token.
+
+A `Token` is one key on one PKCS#11 token, logged in. Nothing here knows PDF: the token signs bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from infra.errors import Forbidden, Unavailable
+
+
+class TokenAbsent(Unavailable):
+    """The token, or the connection to it, is gone; work waits until it is back."""
+
+
+class WrongPin(Forbidden):
+    """The token refused the PIN. Nobody tries again by itself: a token locks after a few tries."""
+
+
+class PinLocked(Forbidden):
+    """The token has locked itself after wrong PINs; only its officer can unlock it."""
+
+
+class KeyAbsent(Forbidden):
+    """The token holds no such key, or not the key that belongs to the registered certificate."""
+
+
+class Token(Protocol):
+    """One private key, ready to sign."""
+
+    @property
+    def certificate(self) -> bytes:
+        """The X.509 certificate (DER) registered for this key."""
+        ...
+
+    def sign(self, content: bytes) -> bytes:
+        """
+        Return the RSA PKCS#1 v1.5 signature over the SHA-256 of `content`.
+
+        Each call reaches the token once and is counted in `calls`. Raises `TokenAbsent`, `WrongPin`,
+        `PinLocked`; never retries a PIN.
+        """
+        ...
+
+    @property
+    def calls(self) -> int:
+        """How many times the key was used since the token was opened."""
+        ...
+
+    def close(self) -> None:
+        """Log out; the token cannot be used afterwards."""
+        ...

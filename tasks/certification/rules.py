@@ -1,0 +1,64 @@
+"""What may be certified, what it costs, and how it is numbered (NĐ 23/2015, TT 226/2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infra.errors import Forbidden
+from tasks.dossier.procedures import Fee
+
+
+def fee(pages: int, copies: int, rule: Fee) -> int:
+    """
+    Return the fee in đồng for copies of one original (CERT-32).
+
+    >>> tt226 = Fee(first_pages=2, first_price=2000, later_price=1000, cap=200_000)
+    >>> [fee(p, 1, tt226) for p in (1, 2, 3, 10, 197, 198, 199)]
+    [2000, 4000, 5000, 12000, 199000, 200000, 200000]
+    >>> fee(3, 3, tt226)
+    15000
+    """
+    first = min(pages, rule.first_pages) * rule.first_price
+    later = max(pages - rule.first_pages, 0) * rule.later_price
+    return min(rule.cap, first + later) * copies
+
+
+def check_pages(counted: int, declared: int, *, ordinal: int) -> None:
+    """Refuse a scan that does not show every page of the original (CERT-16)."""
+    if counted != declared:
+        raise Forbidden(
+            f"original {ordinal} was declared with {declared} pages, its scan has {counted}.",
+            rule="CERT-16",
+            way_out="Scan every page that bears information, or correct the declared number of pages.",
+        )
+
+
+def check_resolution(found: Sequence[float], wanted: int, *, ordinal: int) -> None:
+    """Refuse a scan with a page below the procedure's resolution, half a dot forgiven (SIG-08)."""
+    for page, dpi in enumerate(found, start=1):
+        if dpi + 0.5 < wanted:
+            raise Forbidden(
+                f"page {page} of original {ordinal} was scanned at {dpi:.0f} dpi, {wanted} are needed.",
+                rule="SIG-08",
+                way_out=f"Scan the paper again at {wanted} dpi or more, at 100 % scale.",
+            )
+
+
+def check_legalised(kind_is_foreign: bool, legalised: bool, exempt: bool, *, ordinal: int) -> None:
+    """Refuse a foreign original that is neither legalised nor exempt (CERT-02, R5)."""
+    if kind_is_foreign and not (legalised or exempt):
+        raise Forbidden(
+            f"original {ordinal} was issued abroad and is not consularly legalised.",
+            rule="R5",
+            way_out="Ask for the legalised paper, or decline the original with R5.",
+        )
+
+
+def comparison_is_complete(compared: int, pages: int, *, ordinal: int) -> None:
+    """Refuse an original whose pages were not all compared with the scan (CERT-02)."""
+    if compared != pages:
+        raise Forbidden(
+            f"original {ordinal} has {pages} pages, but {compared} were compared with the scan.",
+            rule="CERT-02",
+            way_out="Compare every page and say so with --compared.",
+        )

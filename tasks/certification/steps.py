@@ -1,0 +1,274 @@
+"""Making the certified copy: its number, its attestation page, its signature fields, its frozen bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from infra.database import now
+from infra.errors import Broken, Forbidden
+from infra.history import Json
+from infra.pdf.checking import signatures_of
+from infra.pdf.fields import place_fields
+from infra.pdf.pages import PageImage
+from infra.services import services
+from tasks.dossier.calendar import local
+from tasks.dossier.lifecycle import Stage, Standing
+from tasks.dossier.moves import (
+    Telling,
+    follow,
+    hold,
+    look,
+    office_of,
+    original_of,
+    originals_of,
+    procedure_of,
+    tell,
+)
+from tasks.dossier.offices import OfficeData, Officer
+from tasks.dossier.papers import Paper, all_of, keep, newest, read, store_content
+from tasks.dossier.procedures import Procedure
+from tasks.dossier.register import line_of, number_text, reserve
+from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
+from tasks.dossier.waiting import frozen_at
+from tasks.forms import ECopy, Letterhead, Signatory, attestation_fields, e_copy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Issue:
+    """What one issue of a copy is made of, fixed in one transaction."""
+
+    code: str
+    ordinal: int
+    revision: int
+    number: str
+    moment: datetime
+    kind: str
+    office: OfficeData
+    official: Officer
+    pages: tuple[PageImage, ...]
+
+    @property
+    def day(self) -> date:
+        """The day that the page says it is signed on."""
+        return local(self.moment).date()
+
+
+def originals_to_number(code: str) -> list[int]:
+    """Return the originals that need a certification number."""
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        if dossier.stage != Stage.RECEIVED or procedure_of(session, dossier).kind != "certification":
+            return []
+        return [o.ordinal for o in originals_of(session, code) if o.standing == Standing.RECEIVED]
+
+
+def reserve_number(code: str, ordinal: int) -> str:
+    """Reserve an original's number in the yearly register and return its text; again returns the same one."""
+    with services().database.transaction() as session:
+        dossier = hold(session, code)
+        procedure = procedure_of(session, dossier)
+        if procedure.register_ is None:
+            raise Broken(f"procedure {procedure.code} certifies but has no register")
+        known = _line_text(session, code, ordinal)
+        if known:
+            return known
+        line = reserve(session, dossier.office, procedure.register_.symbol, code, ordinal)
+        text = number_text(line.number, line.book, line.year, line.symbol)
+        facts: dict[str, Json] = {"original": ordinal, "number": text}
+        tell(session, dossier, Telling(event="number:reserved", facts=facts))
+        return text
+
+
+def issue_copy(code: str, ordinal: int, *, official: str | None = None) -> bool:
+    """
+    Make and freeze the copy of an original, dated today; return whether new bytes were frozen.
+
+    A copy that was frozen for today, for the same official, is left as it is. One of an earlier day is
+    issued anew under its number, because the date on the page is the day of signing.
+    """
+    issue = _begin(code, ordinal, official)
+    if issue is None:
+        return False
+    pdf = place_fields(
+        e_copy(
+            ECopy(
+                head=letterhead(issue.office),
+                pages=issue.pages,
+                kind=issue.kind,
+                number=issue.number,
+                date=datetime.combine(issue.day, datetime.min.time(), tzinfo=local(issue.moment).tzinfo),
+                signatory=Signatory(title_lines=issue.official.title_lines, full_name=issue.official.name),
+                code=code,
+                verify_url=services().settings.verify_url,
+            )
+        ),
+        attestation_fields(issue.office.seal.diameter_mm),
+    )
+    stored = store_content(pdf, "application/pdf")
+    with services().database.transaction() as session:
+        dossier, original = hold(session, code), original_of(session, code, ordinal)
+        if original.revision != issue.revision or original.standing not in _OPEN:
+            return False  # Somebody declined it or issued it while the page was set.
+        original.revision += 1
+        original.standing = Standing.CERTIFIED
+        session.add(original)
+        paper = Paper(
+            dossier=code,
+            kind="frozen",
+            ordinal=ordinal,
+            revision=original.revision,
+            for_day=issue.day,
+            facts={"official": issue.official.staff},
+        )
+        keep(session, paper, stored)
+        facts: dict[str, Json] = {
+            "original": ordinal,
+            "doc": {"sha256": stored.sha256, "size": stored.size, "sig_count": 0},
+            "for_day": issue.day.isoformat(),
+        }
+        follow(session, dossier, Telling(event="copy:frozen", facts=facts))
+    return True
+
+
+def stale_copies(office: str, official: str) -> list[tuple[str, int]]:
+    """Return the originals whose frozen page, addressed to this official, is dated another day than today."""
+    with services().database.transaction() as session:
+        today = local(now(session)).date()
+        return [
+            (row.dossier, row.ordinal)
+            for row in frozen_at(session, office)
+            if row.facts.get("official") == official and row.for_day != today
+        ]
+
+
+def letterhead(office: OfficeData) -> Letterhead:
+    """Return an office's letterhead."""
+    return Letterhead(
+        above=office.parent,
+        agency=office.unit,
+        place=office.place,
+        address=office.address,
+        telephone=office.telephone,
+        mailbox=office.mailbox,
+    )
+
+
+#: Standings in which a copy may be (re-)issued: nobody has signed yet.
+_OPEN = (Standing.RECEIVED, Standing.CERTIFIED)
+
+
+def _begin(code: str, ordinal: int, official: str | None) -> _Issue | None:
+    """Read what the copy is made of; `None` when today's copy for this official is there already."""
+    with services().database.transaction() as session:
+        dossier, original = look(session, code), original_of(session, code, ordinal)
+        if original.standing not in _OPEN:
+            return None
+        moment = now(session)
+        office = office_of(session, dossier.office)
+        procedure = procedure_of(session, dossier)
+        chosen = _official(session, dossier, original, office, procedure, official)
+        frozen = newest(session, code, ordinal, "frozen")
+        if (
+            original.standing == Standing.CERTIFIED
+            and frozen is not None
+            and frozen.revision == original.revision
+            and frozen.for_day == local(moment).date()
+            and frozen.facts.get("official") == chosen.staff
+        ):
+            return None
+        number = _line_text(session, code, ordinal)
+        if number is None:
+            raise Broken(f"{code}/{ordinal} has no certification number")
+        pages = all_of(session, code, ordinal, "page")
+    return _Issue(
+        code=code,
+        ordinal=ordinal,
+        revision=original.revision,
+        number=number,
+        moment=moment,
+        kind=original.kind,
+        office=office,
+        official=chosen,
+        pages=tuple(PageImage(content=read(row), source=row.kind, **row.facts) for row in pages),
+    )
+
+
+def _line_text(session: Session, code: str, ordinal: int) -> str | None:
+    """Return an original's number in full, if it has one that is not void."""
+    line = line_of(session, code, ordinal)
+    if line is None or line.state == "void":
+        return None
+    return number_text(line.number, line.book, line.year, line.symbol)
+
+
+def _official(
+    session: Session,
+    dossier: DossierRow,
+    original: OriginalRow,
+    office: OfficeData,
+    procedure: Procedure,
+    wanted: str | None,
+) -> Officer:
+    """Return who the page is addressed to: the one named, or the first official who may sign it."""
+    if wanted is not None:
+        return office.officer(wanted, "official")
+    applicant = session.get_one(ApplicantRow, dossier.code)
+    capacities = next(s.capacities for s in procedure.signature_steps if s.role == "official")
+    for officer in office.officers:
+        conflict = officer.identity and officer.identity == applicant.identity
+        same_eyes = officer.staff == original.compared_by and not office.examiner_may_sign
+        if (
+            "official" in officer.roles
+            and officer.key
+            and officer.capacity in capacities
+            and not (conflict or same_eyes or officer.staff in applicant.kin_of)
+        ):
+            return officer
+    raise Forbidden(
+        f"no official of {office.code} may sign original {original.ordinal} of {dossier.code}.",
+        rule="CERT-08",
+        way_out="Register another authorised official of the office.",
+    )
+
+
+def accept_result(code: str, ordinal: int) -> bool:
+    """
+    Take another agency's signed result as it is, once its signatures were found intact (SIG-10, SIG-20).
+
+    Whether the signers are trusted depends on anchors of other authorities and is not decided here. A
+    result whose signatures do not hold goes back to the examiner with the reason.
+    """
+    parts = services()
+    with parts.database.transaction() as session:
+        document = newest(session, code, ordinal, "result")
+        original = original_of(session, code, ordinal)
+        if document is None or original.standing != Standing.RECEIVED:
+            return False
+    found = signatures_of(read(document), anchors=parts.anchors, chain=parts.chain)
+    sound = bool(found) and all(s.intact for s in found) and found[-1].covers_whole_file
+    with parts.database.transaction() as session:
+        dossier, original = hold(session, code), original_of(session, code, ordinal)
+        if original.standing != Standing.RECEIVED:
+            return False
+        original.standing = Standing.VALID if sound else Standing.LEFT_OUT
+        original.reason = None if sound else "the signatures of the result do not hold"
+        session.add(original)
+        facts: dict[str, Json] = {
+            "original": ordinal,
+            "doc": {"sha256": document.sha256, "size": document.size, "sig_count": len(found)},
+            "sound": sound,
+        }
+        follow(session, dossier, Telling(event="result:checked", facts=facts))
+        return sound
+
+
+def results_to_accept(code: str) -> list[int]:
+    """Return the other agencies' results that were received and not looked at yet."""
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        if dossier.stage != Stage.RECEIVED or procedure_of(session, dossier).kind != "return":
+            return []
+        return [o.ordinal for o in originals_of(session, code) if o.standing == Standing.RECEIVED]

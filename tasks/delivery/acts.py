@@ -1,0 +1,110 @@
+"""What a clerk does about returning a result: hand over, give another address, confirm."""
+
+from __future__ import annotations
+
+from sqlmodel import Session, col, select
+
+from infra.database import now
+from infra.errors import Forbidden
+from infra.history import Json
+from infra.services import services
+from tasks.delivery.tables import LegRow
+from tasks.dossier.lifecycle import Stage
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, procedure_of, tell
+from tasks.dossier.procedures import check_channels
+from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DossierRow
+
+
+def hand_over(code: str, collector: str, identity: str, *, by: Actor) -> None:
+    """End the paper leg with the collector's name and identity number; doing it again changes nothing."""
+    if not collector.strip() or not identity.strip():
+        raise Forbidden(
+            "who collects the result must be named.",
+            rule="DOS-22",
+            way_out="Give --collector and --identity as they stand on the identity paper.",
+        )
+    with services().database.transaction() as session:
+        dossier, leg = _leg(session, code, "paper")
+        if leg.ended_at is not None:
+            return
+        leg.state = "collected"
+        leg.ended_at = now(session)
+        session.add(leg)
+        _end_task(session, code, "hand-over", by)
+        facts: dict[str, Json] = {"channel": "paper", "state": "collected"}
+        private: dict[str, Json] = {"collector": collector, "identity": identity}
+        tell(session, dossier, Telling(event="leg:collected", by=by, facts=facts, private=private))
+        ask_to_continue(session, code)
+
+
+def redirect(code: str, channel: str, *, email: str | None, account: str | None, by: Actor) -> None:
+    """Try a channel (again) with another address of the applicant; the old tries stay in the history."""
+    with services().database.transaction() as session:
+        dossier = hold(session, code)
+        _must_be_signed(dossier)
+        applicant = session.get_one(ApplicantRow, code)
+        applicant.email = email or applicant.email
+        applicant.account = account or applicant.account
+        check_channels(
+            procedure_of(session, dossier), [channel], email=applicant.email, account=applicant.account
+        )
+        session.add(applicant)
+        leg = session.get(LegRow, (code, channel)) or LegRow(
+            dossier=code, channel=channel, opened_at=now(session)
+        )
+        leg.state = "queued"
+        leg.next_try_at = leg.ended_at = None
+        # Another address is another errand: a server that knows the old Message-ID must not drop it.
+        session.add(leg)
+        _end_task(session, code, f"undelivered-{channel}", by)
+        private: dict[str, Json] = {"email": email, "account": account}
+        telling = Telling(event="leg:redirected", by=by, facts={"channel": channel}, private=private)
+        tell(session, dossier, telling)
+        ask_to_continue(session, code)
+
+
+def confirm(code: str, channel: str, *, by: Actor) -> None:
+    """End a leg on the applicant's word that the result arrived, after an answer that was lost or refused."""
+    with services().database.transaction() as session:
+        dossier, leg = _leg(session, code, channel)
+        _must_be_signed(dossier)
+        leg.state = "confirmed"
+        leg.ended_at = leg.ended_at or now(session)
+        session.add(leg)
+        _end_task(session, code, f"undelivered-{channel}", by)
+        tell(session, dossier, Telling(event="leg:confirmed", by=by, facts={"channel": channel}))
+        ask_to_continue(session, code)
+
+
+def _leg(session: Session, code: str, channel: str) -> tuple[DossierRow, LegRow]:
+    """Return a locked dossier and one of its legs; refuses a channel that it does not go back by."""
+    dossier = hold(session, code)
+    leg = session.get(LegRow, (code, channel))
+    if leg is None:
+        raise Forbidden(
+            f"dossier {code} (now {dossier.stage}) has no result going back by {channel}.",
+            rule="CERT-05" if channel == "paper" and "paper" not in dossier.channels else "DOS-22",
+            way_out="“hoso show” lists its legs; they open when the result is signed.",
+        )
+    return dossier, leg
+
+
+def _must_be_signed(dossier: DossierRow) -> None:
+    """Refuse to return what is not signed, or was returned."""
+    if dossier.stage != Stage.SIGNED:
+        raise Forbidden(
+            f"dossier {dossier.code} stands at {dossier.stage}; its result is not on the way.",
+            rule="DOS-06",
+            way_out="“hoso show” says what it waits for.",
+        )
+
+
+def _end_task(session: Session, code: str, kind: str, by: Actor) -> None:
+    """End a counter task, if there is one."""
+    query = select(CounterTaskRow).where(
+        CounterTaskRow.dossier == code, CounterTaskRow.kind == kind, col(CounterTaskRow.ended_at).is_(None)
+    )
+    for task in session.exec(query):
+        task.ended_at = now(session)
+        task.ended_by = by.staff
+        session.add(task)

@@ -1,0 +1,176 @@
+"""The office's own papers about a dossier: receipt, refusal, request for a supplement, stop notice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from infra.services import services
+from tasks.dossier.calendar import local
+from tasks.dossier.moves import look, office_of, originals_of, procedure_of
+from tasks.dossier.offices import OfficeData, Officer
+from tasks.dossier.papers import Paper, find, keep, read, store_content
+from tasks.dossier.procedures import Procedure
+from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
+from tasks.dossier.tables import ApplicantRow, DossierRow, NoticeRow, OriginalRow
+from tasks.forms import (
+    Applicant,
+    Letter,
+    Letterhead,
+    LetterKind,
+    PresentedOriginal,
+    Receipt,
+    Signatory,
+    letter,
+    receipt,
+)
+
+#: What each paper is called in the subject of an e-mail.
+TITLES = {
+    "receipt": "Giấy tiếp nhận hồ sơ và hẹn trả kết quả",
+    "declined": "Thông báo từ chối chứng thực",
+    "supplement": "Phiếu yêu cầu bổ sung, hoàn thiện hồ sơ",
+    "stopped": "Thông báo dừng giải quyết hồ sơ",
+}
+
+_LETTERS = {
+    "declined": LetterKind.DECLINED,
+    "supplement": LetterKind.SUPPLEMENT,
+    "stopped": LetterKind.STOP,
+}
+
+_WAYS = {
+    "portal": "Tài khoản trên Cổng Dịch vụ công",
+    "email": "Thư điện tử",
+    "paper": "Nhận trực tiếp tại quầy",
+}
+
+
+def paper_of(code: str, notice: NoticeRow) -> bytes:
+    """Return a paper's PDF, made and stored when it is asked for first; later calls return those bytes."""
+    paper = Paper(
+        dossier=code, kind=f"letter-{notice.kind}", ordinal=notice.ordinal, revision=notice.occasion
+    )
+    if notice.kind == "receipt":
+        paper = Paper(dossier=code, kind="receipt", revision=notice.occasion)
+    parts = services()
+    with parts.database.transaction() as session:
+        row = find(session, paper)
+        pdf = None if row else _Maker(session, code, parts.clock.now()).make(notice)
+    if row is not None:
+        return read(row)
+    stored = store_content(pdf or b"", "application/pdf")
+    with parts.database.transaction() as session:
+        look(session, code)
+        row = find(session, paper) or keep(session, paper, stored)
+    return read(row)
+
+
+class _Maker:
+    """Reads what papers need of one dossier, in one transaction."""
+
+    def __init__(self, session: Session, code: str, moment: datetime) -> None:
+        self.moment = local(moment)
+        self.dossier: DossierRow = look(session, code)
+        self.office: OfficeData = office_of(session, self.dossier.office)
+        self.procedure: Procedure = procedure_of(session, self.dossier)
+        self.originals: list[OriginalRow] = originals_of(session, code)
+        self.person: ApplicantRow = session.get_one(ApplicantRow, code)
+
+    def make(self, notice: NoticeRow) -> bytes:
+        """Return the PDF of one paper."""
+        if notice.kind == "receipt":
+            return receipt(self._receipt())
+        return letter(_LETTERS[notice.kind] if notice.ordinal else self._kind(notice), self._letter(notice))
+
+    def _kind(self, notice: NoticeRow) -> LetterKind:
+        """A declined dossier is refused as a whole (form 03)."""
+        return LetterKind.REFUSAL if notice.kind == "declined" else _LETTERS[notice.kind]
+
+    def _head(self) -> Letterhead:
+        office = self.office
+        return Letterhead(
+            above=office.parent,
+            agency=office.unit,
+            place=office.place,
+            address=office.address,
+            telephone=office.telephone,
+            mailbox=office.mailbox,
+        )
+
+    def _applicant(self) -> Applicant:
+        return Applicant(
+            full_name=self.person.name,
+            address=self.person.address,
+            telephone=self.person.telephone,
+            email=self.person.email or "",
+        )
+
+    def _officer(self, staff: str | None) -> Officer:
+        for officer in self.office.officers:
+            if officer.staff == staff:
+                return officer
+        return self.office.officers[0]
+
+    def _receipt(self) -> Receipt:
+        dossier = self.dossier
+        limit = self.procedure.time_limit
+        days = limit.working_days + dossier.extended_by
+        received, due = dossier.received_at or self.moment, dossier.due_at or self.moment
+        return Receipt(
+            head=self._head(),
+            number=_number(dossier.code),
+            code=dossier.code,
+            procedure_code=self.procedure.procedure_code,
+            procedure=self.procedure.name,
+            applicant=self._applicant(),
+            originals=tuple(
+                PresentedOriginal(
+                    kind=original.kind,
+                    pages=original.pages,
+                    fee_vnd=original.fee,
+                    note=f"{original.copies} bản sao" if original.copies > 1 else "",
+                )
+                for original in self.originals
+            ),
+            received=local(received),
+            due=local(due),
+            time_limit=f"{days:02d} ngày làm việc" if days else "trong ngày làm việc",
+            return_by="; ".join(_WAYS[channel] for channel in dossier.channels),
+            clerk=self._officer(dossier.examiner).name,
+            fee_paid=all(original.fee == 0 for original in self.originals),
+            originals_returned=self.procedure.kind == "certification",
+        )
+
+    def _letter(self, notice: NoticeRow) -> Letter:
+        facts: dict[str, Any] = notice.facts
+        received = self.dossier.received_at
+        signer = self._officer(self.dossier.examiner or self.dossier.opened_by)
+        return Letter(
+            head=self._head(),
+            number=_number(self.dossier.code),
+            date=self.moment,
+            code=self.dossier.code,
+            procedure=self.procedure.name,
+            applicant=self._applicant(),
+            signatory=Signatory(title_lines=(signer.post,), full_name=signer.name),
+            points=_points(facts),
+            received=local(received) if received else None,
+            original=next((o.kind for o in self.originals if o.ordinal == notice.ordinal), ""),
+        )
+
+
+def _points(facts: dict[str, Any]) -> tuple[str, ...]:
+    """Return the reasons of a letter, one a paragraph: the law's words, then the clerk's."""
+    reasons = []
+    if reason := facts.get("reason"):
+        reasons.append(REFUSAL_TEXT[Refusal(reason)] if reason in list(Refusal) else reason)
+    reasons += [facts[key] for key in ("explanation", "missing") if facts.get(key)]
+    return tuple(reasons)
+
+
+def _number(code: str) -> str:
+    """Return the running number that a paper carries: the dossier's own day and sequence."""
+    return code.rpartition("-")[2].lstrip("0") or "0"

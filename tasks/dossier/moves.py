@@ -1,0 +1,288 @@
+"""
+How a dossier changes: one transaction with the move, its history entry and what must follow.
+
+Everybody who changes a dossier comes through here, so that no move is without its entry and no entry
+without its move.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, func, select
+
+from infra.database import now
+from infra.errors import Forbidden
+from infra.history import Json
+from infra.history.recording import record
+from tasks.dossier import lifecycle
+from tasks.dossier.codes import check_code
+from tasks.dossier.deadlines import resumed_due
+from tasks.dossier.lifecycle import Stage
+from tasks.dossier.offices import OfficeData, Officer
+from tasks.dossier.procedures import Procedure
+from tasks.dossier.tables import (
+    DossierRow,
+    NoticeRow,
+    OfficeRow,
+    OriginalRow,
+    OutboxRow,
+    ProcedureRow,
+    StatusReportRow,
+)
+
+#: The channel on which PostgreSQL wakes the warm workers.
+WAKE = "hoso_outbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who did it: a person by staff code and post, or the system itself."""
+
+    role: str
+    staff: str = ""
+    post: str = ""
+    office: str = ""
+
+    def facts(self) -> dict[str, Json]:
+        """Return the actor as a history entry names it: no name, a hash of office and staff code."""
+        if not self.staff:
+            return {"role": self.role}
+        person = hashlib.sha256(f"{self.office}/{self.staff}".encode()).hexdigest()
+        return {"role": self.role, "id_hash": person, "post": self.post}
+
+
+#: Steps that nobody has to do.
+SYSTEM = Actor(role="system")
+
+
+def person(office: OfficeData, officer: Officer, role: str) -> Actor:
+    """Return somebody of an office as an actor."""
+    return Actor(role=role, staff=officer.staff, post=officer.post, office=office.code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What a history entry says besides the move itself."""
+
+    event: str
+    by: Actor = SYSTEM
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    private: Mapping[str, Json] | None = None
+    command: str | None = None
+
+
+def no_such_dossier(code: str) -> Forbidden:
+    """Return the refusal for a code that no dossier has."""
+    return Forbidden(
+        f"there is no dossier {code}.",
+        rule="DOS-01",
+        way_out="Copy the code from the receipt or the confirmation, or look it up with “hoso list”.",
+    )
+
+
+def hold(session: Session, code: str) -> DossierRow:
+    """Return a dossier locked until the transaction ends; refuses a code that no dossier has."""
+    check_code(code)
+    dossier = session.exec(select(DossierRow).where(DossierRow.code == code).with_for_update()).one_or_none()
+    if dossier is None:
+        raise no_such_dossier(code)
+    return dossier
+
+
+def look(session: Session, code: str) -> DossierRow:
+    """Return a dossier without locking it; refuses a code that no dossier has."""
+    dossier = session.get(DossierRow, check_code(code))
+    if dossier is None:
+        raise no_such_dossier(code)
+    return dossier
+
+
+def office_of(session: Session, code: str) -> OfficeData:
+    """Return an office's data; refuses a code that no office has."""
+    row = session.get(OfficeRow, code)
+    if row is None:
+        known = ", ".join(session.exec(select(OfficeRow.code).order_by(OfficeRow.code))) or "none is loaded"
+        raise Forbidden(f"there is no office {code}.", rule="ORG-05", way_out=f"Known offices: {known}.")
+    return OfficeData.model_validate(row.body)
+
+
+def procedure_of(session: Session, dossier: DossierRow) -> Procedure:
+    """Return the procedure as it was when the dossier was opened (GEN-02)."""
+    row = session.get_one(ProcedureRow, (dossier.procedure, dossier.procedure_version))
+    return Procedure.model_validate(row.body)
+
+
+def procedure_on(session: Session, code: str, day: date) -> Procedure:
+    """Return the version of a procedure that is in force on a day."""
+    row = session.exec(
+        select(ProcedureRow)
+        .where(ProcedureRow.code == code, ProcedureRow.effective_from <= day)
+        .order_by(col(ProcedureRow.effective_from).desc(), col(ProcedureRow.version).desc())
+    ).first()
+    if row is None:
+        known = sorted(set(session.exec(select(ProcedureRow.code)))) or ["none is loaded"]
+        raise Forbidden(
+            f"no version of the procedure “{code}” is in force on {day}.",
+            rule="GEN-02",
+            way_out=f"Known procedures: {', '.join(known)}.",
+        )
+    return Procedure.model_validate(row.body)
+
+
+def originals_of(session: Session, code: str) -> list[OriginalRow]:
+    """Return a dossier's originals in order."""
+    query = select(OriginalRow).where(OriginalRow.dossier == code).order_by(col(OriginalRow.ordinal))
+    return list(session.exec(query))
+
+
+def original_of(session: Session, code: str, ordinal: int) -> OriginalRow:
+    """Return one original; refuses an ordinal that the dossier does not have."""
+    original = session.get(OriginalRow, (code, ordinal))
+    if original is None:
+        count = len(originals_of(session, code))
+        raise Forbidden(
+            f"dossier {code} has no original {ordinal}.",
+            rule="CERT-23",
+            way_out=f"It has {count}: count from 1.",
+        )
+    return original
+
+
+def tell(session: Session, dossier: DossierRow, telling: Telling) -> None:
+    """Write one history entry about a dossier that stays where it is."""
+    _write(session, dossier, telling, dossier.stage, dossier.stage)
+
+
+def move_to(session: Session, dossier: DossierRow, wanted: Stage, telling: Telling) -> None:
+    """
+    Bring a locked dossier to a stage by the legal way, one history entry a move, and ask for what follows.
+
+    Refuses what the table of moves does not allow. Being there already writes nothing but the outbox.
+    """
+    try:
+        way = lifecycle.path(dossier.stage, wanted)
+    except lifecycle.ForbiddenMove as error:
+        raise lifecycle.ForbiddenMove(
+            f"dossier {dossier.code}: {error.message}", rule=error.rule, way_out=error.way_out
+        ) from error
+    for stage in way:
+        _keep_clock(session, dossier, stage)
+        _write(session, dossier, telling, dossier.stage, stage)
+        dossier.stage = stage
+        _report(session, dossier)
+        if stage in lifecycle.ENDED:
+            dossier.ended_at = now(session)
+    session.add(dossier)
+    ask_to_continue(session, dossier.code)
+
+
+def follow(session: Session, dossier: DossierRow, telling: Telling) -> None:
+    """Bring a dossier to where its originals are; with none left it is stopped (form 05)."""
+    standings = [original.standing for original in originals_of(session, dossier.code)]
+    wanted = lifecycle.stage_of(standings) or Stage.STOPPED
+    if wanted == dossier.stage:
+        tell(session, dossier, telling)
+        ask_to_continue(session, dossier.code)
+    else:
+        move_to(session, dossier, wanted, telling)
+
+
+def _write(session: Session, dossier: DossierRow, telling: Telling, before: Stage, after: Stage) -> None:
+    """Write the entry of one move."""
+    facts: dict[str, Json] = {
+        "dossier": dossier.code,
+        "event": telling.event,
+        "actor": telling.by.facts(),
+        "from": str(before),
+        "to": str(after),
+        **telling.facts,
+    }
+    if telling.command:
+        facts["cmd"] = telling.command
+    record(session, dossier.code, facts, private=telling.private)
+
+
+def _keep_clock(session: Session, dossier: DossierRow, stage: Stage) -> None:
+    """Stop the clock of the time limit on the way into a pause, and start it on the way out."""
+    moment = now(session)
+    if stage in lifecycle.PAUSED:
+        dossier.paused_at = dossier.paused_at or moment
+        return
+    if dossier.paused_at is not None and dossier.due_at is not None:
+        dossier.due_at = resumed_due(
+            dossier.due_at,
+            paused=dossier.paused_at,
+            resumed=moment,
+            limit=procedure_of(session, dossier).time_limit.rule(),
+            calendar=office_of(session, dossier.resolving_office).calendar(),
+        )
+    dossier.paused_at = None
+
+
+def _report(session: Session, dossier: DossierRow) -> None:
+    """Put the status codes that the portal must hear into the outbox of reports."""
+    codes = lifecycle.portal_path(dossier.portal_code, dossier.stage)
+    known = select(func.count()).where(StatusReportRow.dossier == dossier.code)
+    sequence = session.exec(known).one()
+    for step, code in enumerate(codes):
+        report = StatusReportRow(dossier=dossier.code, sequence=sequence + step, code=code, at=now(session))
+        session.add(report)
+        dossier.portal_code = code
+
+
+def ask_to_continue(session: Session, code: str) -> None:
+    """
+    Say in the outbox that something must follow for a dossier, and wake a worker after the commit.
+
+    Asking ten times is one errand.
+    """
+    moment = now(session)
+    row = insert(OutboxRow).values(
+        dossier=code, asked=1, done=0, asked_at=moment, not_before=moment, attempts=0, fence=0
+    )
+    table = OutboxRow.__table__  # type: ignore[attr-defined]
+    session.connection().execute(
+        row.on_conflict_do_update(
+            index_elements=["dossier"],
+            set_={
+                "asked": table.c.asked + 1,
+                "asked_at": moment,
+                "not_before": moment,
+                "attempts": 0,
+                "last_error": None,
+            },
+        )
+    )
+    session.connection().execute(text("select pg_notify(:channel, :code)"), {"channel": WAKE, "code": code})
+
+
+def owe_notice(
+    session: Session,
+    code: str,
+    kind: str,
+    *,
+    ordinal: int = 0,
+    occasion: int = 0,
+    facts: Mapping[str, Json] | None = None,
+) -> None:
+    """Owe the applicant a message; owing the same one twice owes it once."""
+    row = insert(NoticeRow).values(
+        dossier=code,
+        kind=kind,
+        ordinal=ordinal,
+        occasion=occasion,
+        facts=dict(facts or {}),
+        state="owed",
+        attempts=0,
+        ambiguous=0,
+        last_answer="",
+    )
+    session.connection().execute(
+        row.on_conflict_do_nothing(index_elements=["dossier", "kind", "ordinal", "occasion"])
+    )

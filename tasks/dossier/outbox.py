@@ -1,0 +1,138 @@
+"""
+Who carries a dossier on: leases over the outbox, so that each dossier has one worker at a time.
+
+A lease ends by itself when its worker is silent; the next one gets a higher fence, and with the old
+fence nothing can be finished any more. Doing a step twice is doing it once, so a lease that ended too
+early costs work, never a second effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from infra.services import services
+from tasks.dossier.tables import OutboxRow
+
+#: How long to wait after the first, second, … leg that a service cut short, in seconds; the last repeats.
+PATIENCE: tuple[float, ...] = (2, 5, 15, 60, 300)
+
+_TAKE = text("""
+    update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
+           lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    where dossier in (
+        select dossier from outbox
+        where asked > done and not_before <= clock_timestamp()
+          and (lease_until is null or lease_until < clock_timestamp())
+        order by not_before limit :room for update skip locked)
+    returning dossier, fence, asked, attempts
+""")
+_TAKE_ONE = text("""
+    update outbox set lease_owner = :owner, fence = fence + 1,
+           lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    where dossier = :code and (lease_until is null or lease_until < clock_timestamp())
+    returning dossier, fence, asked, attempts
+""")
+_RENEW = text("""
+    update outbox set lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    where dossier = :code and fence = :fence and lease_owner is not null
+""")
+_FINISH = text("""
+    update outbox set lease_owner = null, lease_until = null, last_error = null,
+           attempts = case when asked > :seen then attempts else 0 end,
+           done = greatest(done, :seen),
+           asked = case when asked <= :seen and cast(:wake as timestamptz) is not null
+                        then asked + 1 else asked end,
+           not_before = case when asked <= :seen and cast(:wake as timestamptz) is not null
+                             then cast(:wake as timestamptz) else not_before end
+    where dossier = :code and fence = :fence
+""")
+_POSTPONE = text("""
+    update outbox set lease_owner = null, lease_until = null, last_error = :error,
+           done = case when :given_up then greatest(done, :asked) else done end,
+           not_before = clock_timestamp() + make_interval(secs => :wait)
+    where dossier = :code and fence = :fence
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """That one worker has one dossier, until it is silent for too long."""
+
+    code: str
+    fence: int
+    asked: int
+    attempts: int
+
+
+def take(owner: str, room: int) -> list[Lease]:
+    """Return leases on up to `room` dossiers that are due and that nobody else is at."""
+    with services().database.transaction() as session:
+        return _leases(session, _TAKE, owner=owner, room=room)
+
+
+def take_one(owner: str, code: str) -> Lease | None:
+    """Return a lease on one dossier, due or not, or `None` while somebody else is at it."""
+    with services().database.transaction() as session:
+        return next(iter(_leases(session, _TAKE_ONE, owner=owner, code=code)), None)
+
+
+def renew(lease: Lease) -> bool:
+    """Hold on to a dossier; `False` says that another worker has it by now."""
+    with services().database.transaction() as session:
+        done = session.connection().execute(
+            _RENEW, {"code": lease.code, "fence": lease.fence, "seconds": services().settings.lease_seconds}
+        )
+        return done.rowcount == 1
+
+
+def asked(code: str) -> int:
+    """Return how often something was asked for a dossier, so that a worker knows when it has seen all."""
+    with services().database.transaction() as session:
+        row = session.get(OutboxRow, code)
+        return row.asked if row else 0
+
+
+def finish(lease: Lease, *, seen: int, wake_at: datetime | None = None) -> bool:
+    """
+    Give a dossier back, carried as far as it goes; `False` when the fence was too old to say so.
+
+    `seen` is what had been asked when nothing was left to do; what was asked since stays due.
+    `wake_at` is when something that was put off can be tried again.
+    """
+    with services().database.transaction() as session:
+        done = session.connection().execute(
+            _FINISH, {"code": lease.code, "fence": lease.fence, "seen": seen, "wake": wake_at}
+        )
+        return done.rowcount == 1
+
+
+def postpone(lease: Lease, error: str, *, give_up: bool = False) -> None:
+    """
+    Give a dossier back that could not be carried on, with the cause that it waits for.
+
+    It is tried again after a growing time; with `give_up` only when a person acts on it.
+    """
+    wait = timedelta(seconds=PATIENCE[min(lease.attempts, len(PATIENCE)) - 1])
+    with services().database.transaction() as session:
+        session.connection().execute(
+            _POSTPONE,
+            {
+                "code": lease.code,
+                "fence": lease.fence,
+                "asked": lease.asked,
+                "error": error[:500],
+                "given_up": give_up,
+                "wait": wait.total_seconds(),
+            },
+        )
+
+
+def _leases(session: Session, statement: object, **values: object) -> list[Lease]:
+    """Run one of the statements that take leases."""
+    values["seconds"] = services().settings.lease_seconds
+    rows = session.connection().execute(statement, values)  # type: ignore[call-overload]
+    return [Lease(code=r.dossier, fence=r.fence, asked=r.asked, attempts=r.attempts) for r in rows]

@@ -1,0 +1,126 @@
+"""Documents of a dossier: bytes in the work store under their own hash, and rows that say what they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from infra.database import now
+from infra.errors import Broken
+from infra.object_store import Stored
+from infra.services import services
+from tasks.dossier.tables import DocumentRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """What a document is to a dossier."""
+
+    dossier: str
+    kind: str
+    ordinal: int = 0
+    revision: int = 0
+    position: int = 0
+    media_type: str = "application/pdf"
+    for_day: date | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def content_key(sha256: str) -> str:
+    """
+    Return the work store's key of content that is named by its own hash.
+
+    >>> content_key("ab12")
+    'content/ab/ab12'
+    """
+    return f"content/{sha256[:2]}/{sha256}"
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of bytes in lower-case hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def store_content(content: bytes, media_type: str) -> Stored:
+    """Store bytes durably under their hash, before any row names them; the same bytes again change nothing."""
+    return services().work.put(content_key(sha256_of(content)), content, content_type=media_type)
+
+
+def keep(session: Session, paper: Paper, stored: Stored) -> DocumentRow:
+    """Say in the caller's transaction what stored bytes are; saying it again returns the row that is there."""
+    row = find(session, paper)
+    if row is not None:
+        if row.sha256 != stored.sha256:
+            raise Broken(f"{paper.dossier} holds another {paper.kind} of revision {paper.revision} already")
+        return row
+    row = DocumentRow(
+        dossier=paper.dossier,
+        ordinal=paper.ordinal,
+        kind=paper.kind,
+        revision=paper.revision,
+        position=paper.position,
+        sha256=stored.sha256,
+        key=stored.key,
+        size=stored.size,
+        media_type=paper.media_type,
+        for_day=paper.for_day,
+        facts=dict(paper.facts),
+        made_at=now(session),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def find(session: Session, paper: Paper) -> DocumentRow | None:
+    """Return the row of exactly this document, if it is there."""
+    return session.exec(
+        select(DocumentRow).where(
+            DocumentRow.dossier == paper.dossier,
+            DocumentRow.ordinal == paper.ordinal,
+            DocumentRow.kind == paper.kind,
+            DocumentRow.revision == paper.revision,
+            DocumentRow.position == paper.position,
+        )
+    ).one_or_none()
+
+
+def newest(session: Session, dossier: str, ordinal: int, kind: str) -> DocumentRow | None:
+    """Return an original's document of a kind in its newest revision."""
+    query = (
+        select(DocumentRow)
+        .where(DocumentRow.dossier == dossier, DocumentRow.ordinal == ordinal, DocumentRow.kind == kind)
+        .order_by(col(DocumentRow.revision).desc(), col(DocumentRow.position))
+    )
+    return session.exec(query).first()
+
+
+def all_of(session: Session, dossier: str, ordinal: int, kind: str) -> list[DocumentRow]:
+    """Return an original's documents of a kind, newest revision only, in order of position."""
+    first = newest(session, dossier, ordinal, kind)
+    if first is None:
+        return []
+    query = (
+        select(DocumentRow)
+        .where(
+            DocumentRow.dossier == dossier,
+            DocumentRow.ordinal == ordinal,
+            DocumentRow.kind == kind,
+            DocumentRow.revision == first.revision,
+        )
+        .order_by(col(DocumentRow.position))
+    )
+    return list(session.exec(query))
+
+
+def read(row: DocumentRow) -> bytes:
+    """Return a document's bytes; raises `Broken` when they are not the bytes that were kept."""
+    content = services().work.get(row.key)
+    if sha256_of(content) != row.sha256:
+        raise Broken(f"{row.kind} of {row.dossier} in the work store is not what was kept there")
+    return content

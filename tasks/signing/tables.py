@@ -1,0 +1,55 @@
+"""Signatures: what was intended before a token was touched, and what was kept of it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from tasks.dossier.tables import moment
+
+
+class SignListRow(SQLModel, table=True):
+    """A list of documents as an official reviewed it; its digest names exactly those bytes."""
+
+    __tablename__ = "sign_list"
+
+    digest: str = Field(primary_key=True)
+    office: str = Field(foreign_key="office.code")
+    official: str
+    for_day: date
+    body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    written_at: datetime = moment(nullable=False)
+    unlocked_at: datetime | None = moment()
+    ended_at: datetime | None = moment()
+
+
+class SignatureRow(SQLModel, table=True):
+    """
+    One step of one document's route: intended, then kept.
+
+    There is at most one row for each (document, field), and what it keeps is the object stored first
+    under `kept_key`, a name computed from the intent.
+    """
+
+    __tablename__ = "signature"
+    __table_args__ = (UniqueConstraint("document_sha256", "field"),)
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    dossier: str = Field(foreign_key="dossier.code", index=True)
+    ordinal: int
+    revision: int
+    field: str
+    role: str
+    signer: str
+    certificate_sha256: str
+    document_sha256: str
+    intended_at: datetime = moment(nullable=False)
+    kept_key: str
+    kept_sha256: str | None = None
+    level: str | None = None
+    signed_at: datetime | None = moment()
+    kept_at: datetime | None = moment()

@@ -1,0 +1,208 @@
+"""What several suites need: a test authority, a real SoftHSM2, and a form that waits for two signatures."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pikepdf
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from PIL import Image, ImageDraw
+
+from infra.settings import environment
+
+MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
+PIN = "428571"
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Thử nghiệm"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+@dataclass
+class Authority:
+    """A root, an authority under it, and whatever certificates a test asks for."""
+
+    root_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __post_init__(self) -> None:
+        self.root_certificate = self._ca(
+            "Gốc thử nghiệm", self.root_key, by="Gốc thử nghiệm", key=self.root_key
+        )
+        self.certificate = self._ca("CA thử nghiệm", self.key, by="Gốc thử nghiệm", key=self.root_key)
+
+    @property
+    def anchors(self) -> Sequence[bytes]:
+        return [self.root_certificate.public_bytes(Encoding.DER)]
+
+    @property
+    def chain(self) -> Sequence[bytes]:
+        return [self.certificate.public_bytes(Encoding.DER)]
+
+    def _ca(
+        self, subject: str, subject_key: rsa.RSAPrivateKey, *, by: str, key: rsa.RSAPrivateKey
+    ) -> x509.Certificate:
+        builder = self._builder(subject, subject_key.public_key(), by, self.start, timedelta(days=7300))
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        return self._identified(builder, subject_key.public_key(), key).sign(key, hashes.SHA256())
+
+    def issue(
+        self,
+        common_name: str,
+        public_key: rsa.RSAPublicKey,
+        *,
+        start: datetime | None = None,
+        days: int = 1000,
+        non_repudiation: bool = True,
+    ) -> bytes:
+        """Return a signing certificate (DER)."""
+        builder = self._builder(
+            common_name, public_key, "CA thử nghiệm", start or self.start, timedelta(days=days)
+        )
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(
+            _usage(digital_signature=True, content_commitment=non_repudiation), critical=True
+        )
+        # poppler trusts only certificates that are good for e-mail.
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+        )
+        certificate = self._identified(builder, public_key, self.key).sign(self.key, hashes.SHA256())
+        return certificate.public_bytes(Encoding.DER)
+
+    @staticmethod
+    def _builder(
+        subject: str, key: rsa.RSAPublicKey, issuer: str, start: datetime, span: timedelta
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(subject))
+            .issuer_name(_name(issuer))
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + span)
+        )
+
+    @staticmethod
+    def _identified(
+        builder: x509.CertificateBuilder, key: rsa.RSAPublicKey, issuer_key: rsa.RSAPrivateKey
+    ) -> x509.CertificateBuilder:
+        return builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key), critical=False
+        ).add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
+
+
+def _usage(**true: bool) -> x509.KeyUsage:
+    names = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
+        "key_cert_sign crl_sign encipher_only decipher_only"
+    )
+    return x509.KeyUsage(**{name: true.get(name, False) for name in names.split()})
+
+
+@dataclass
+class SoftHsm:
+    """A SoftHSM2 of this session, with a configuration and a folder of its own."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.conf = self.folder / "softhsm2.conf"
+        self.module = MODULE
+        (self.folder / "tokens").mkdir()
+        self.conf.write_text(f"directories.tokendir = {self.folder}/tokens\nobjectstore.backend = file\n")
+
+    def make_token(self, label: str, *, pin: str = PIN) -> None:
+        """Initialise a token."""
+        self._run(
+            "softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "12345678"
+        )
+
+    def make_key(self, token: str, key_id: str, *, pin: str = PIN) -> rsa.RSAPublicKey:
+        """Make an RSA key on a token and return its public half; `key_id` is hexadecimal."""
+        tool = ("pkcs11-tool", "--module", str(MODULE), "--token-label", token)
+        login = ("--login", "--pin", pin)
+        self._run(*tool, *login, "--keypairgen", "--key-type", "rsa:2048", "--id", key_id, "--usage-sign")
+        public = self._run(*tool, "--read-object", "--type", "pubkey", "--id", key_id)
+        key = load_der_public_key(public)
+        assert isinstance(key, rsa.RSAPublicKey)
+        return key
+
+    def _run(self, *command: str) -> bytes:
+        return subprocess.run(
+            command, env=environment({"SOFTHSM2_CONF": str(self.conf)}), check=True, capture_output=True
+        ).stdout
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    """A certification authority of the tests' own."""
+    return Authority()
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory: pytest.TempPathFactory) -> SoftHsm:
+    """A real SoftHSM2. There is one a session, because a process can load it with one configuration only."""
+    if not MODULE.exists():
+        pytest.skip("SoftHSM2 is not installed")
+    return SoftHsm(tmp_path_factory.mktemp("softhsm"))
+
+
+@pytest.fixture(scope="session")
+def form() -> bytes:
+    """A one-page PDF with two empty signature fields, `official` and `seal`, the seal on the left."""
+    document = pikepdf.new()
+    page = document.add_blank_page(page_size=(595, 842))
+    page.Contents = document.make_stream(b"0.9 g 50 700 200 80 re f")
+    fields = [
+        _field(document, page, "official", [300, 200, 420, 260]),
+        _field(document, page, "seal", [240, 180, 342, 282]),
+    ]
+    page.Annots = document.make_indirect(pikepdf.Array(fields))
+    document.Root.AcroForm = document.make_indirect(
+        pikepdf.Dictionary(Fields=pikepdf.Array(fields), SigFlags=1)
+    )
+    document.docinfo["/Title"] = "Một trang"
+    out = io.BytesIO()
+    document.save(out, min_version="1.7")
+    return out.getvalue()
+
+
+def _field(document: pikepdf.Pdf, page: pikepdf.Page, name: str, box: list[int]) -> pikepdf.Object:
+    return document.make_indirect(
+        pikepdf.Dictionary(
+            Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Widget, FT=pikepdf.Name.Sig,
+            T=name, Rect=pikepdf.Array(box), F=132, P=page.obj,
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A red ring on a transparent background, as PNG."""
+    image = Image.new("RGBA", (240, 240), (0, 0, 0, 0))
+    ImageDraw.Draw(image).ellipse((10, 10, 230, 230), outline=(200, 0, 0, 255), width=12)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
