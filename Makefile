@@ -3,8 +3,8 @@
 # Each target sets up what it needs, may be repeated, and may be interrupted.
 
 SHELL := /bin/bash
-PYTHON := .venv/bin/python
-STACK := $(PYTHON) -m infra.stack
+IN := .venv/bin
+STACK := $(IN)/python -m infra.stack
 SOURCES := infra tasks flows
 
 .DEFAULT_GOAL := help
@@ -20,36 +20,36 @@ up: setup ## start the embedded stack and keep it up
 	@$(STACK) up
 
 down: ## end the embedded stack; its data stays under var/stack
-	@if [ -x $(PYTHON) ]; then $(STACK) down; else echo "nothing is set up here"; fi
+	@if [ -x $(IN)/python ]; then $(STACK) down; else echo "nothing is set up here"; fi
 
 status: ## how each part of the stack is, and what it costs
-	@if [ -x $(PYTHON) ]; then $(STACK) status; else echo "nothing is set up here" && exit 1; fi
+	@if [ -x $(IN)/python ]; then $(STACK) status; else echo "nothing is set up here" && exit 1; fi
 
 demo: setup ## one dossier from the booking to the archive, on real servers
-	@$(STACK) run -- .venv/bin/hoso demo
+	@$(STACK) run -- $(IN)/hoso demo
 
 test: setup ## the tests, on a stack of their own
-	@$(PYTHON) -m pytest
+	@$(IN)/python -m pytest
 
 test-minio: setup ## the object store's tests and one whole life on MinIO; says so if Go is absent
-	@$(PYTHON) -m infra.stack.minio_from_source
+	@$(IN)/python -m infra.stack.minio_from_source
 
 test-all: test ## the tests, and those that need more than every machine has
-	@$(PYTHON) -m infra.stack.minio_from_source || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
+	@$(IN)/python -m infra.stack.minio_from_source || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 
 bench-latency: setup ## seconds from an act to what follows from it
-	@$(STACK) run -- .venv/bin/hoso bench-latency
+	@$(STACK) run -- $(IN)/hoso bench-latency
 
 check: setup ## format, lint, types, imports, docstrings, examples in docstrings
 	@echo "check: format"
-	@$(PYTHON) -m ruff format --check .
+	@$(IN)/python -m ruff format --check .
 	@echo "check: lint"
-	@$(PYTHON) -m ruff check .
+	@$(IN)/python -m ruff check .
 	@echo "check: types"
-	@$(PYTHON) -m mypy $(SOURCES)
+	@$(IN)/python -m mypy $(SOURCES)
 	@echo "check: imports"
-	@.venv/bin/lint-imports
+	@$(IN)/lint-imports
 	@echo "check: docstrings"
-	@.venv/bin/interrogate $(SOURCES)
+	@$(IN)/interrogate $(SOURCES)
 	@echo "check: examples"
-	@$(PYTHON) -m pytest -q --doctest-modules $(SOURCES)
+	@$(IN)/python -m pytest -q --doctest-modules $(SOURCES)

@@ -15,7 +15,7 @@ accept_result = step(steps.accept_result, name="accept-result", run_name="accept
 
 
 async def certification(code: str) -> None:
-    """Number every received original and freeze its copy; take in other agencies' results as they are."""
+    """Give every received original its number and its frozen copy; take in other agencies' results."""
     for ordinal in await asyncio.to_thread(steps.originals_to_number, code):
         await reserve_number(code, ordinal)
         await issue_copy(code, ordinal)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.looking import describe
+from flows.standing import waiting
 from infra.errors import Broken
 from infra.history.recording import head
 from infra.services import services
@@ -99,7 +100,7 @@ def _hoso(*words: str) -> str:
     shown = " ".join(word if " " not in word else f"'{word}'" for word in words)
     say.print(f"[dim]$ hoso {shown}[/dim]" if "[" not in shown else f"$ hoso {shown}")
     command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     if done.returncode != 0:
         raise Broken(f"“hoso {shown}” ended with {done.returncode}: {done.stderr.strip()}")
     if "--json" not in words and done.stdout.strip():
@@ -111,20 +112,14 @@ def _until(code: str, name: str) -> None:
     """Wait until a dossier waits under a name; raises `Broken` when it does not get there."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        found = json.loads(_quiet("status", code, "--json"))["waits_for"]
-        if found == name:
+        waits = waiting(code)
+        if waits.name == name:
             say.print(f"{code}  {name}", style="bold")
             return
-        if found == "NeedsAttention":
+        if waits.name == "NeedsAttention":
             break
-        time.sleep(0.2)
-    raise Broken(f"dossier {code} stands at {found}, not at {name}: {_quiet('show', code)}")
-
-
-def _quiet(*words: str) -> str:
-    """Run one looking command in this process's stead and return what it prints."""
-    command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=True).stdout  # noqa: S603
+        time.sleep(0.1)
+    raise Broken(f"dossier {code} waits under {waits.name}, not {name}: {waits.why}")
 
 
 def _summary(code: str) -> dict[str, Any]:

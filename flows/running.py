@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
@@ -19,13 +22,32 @@ from prefect.context import FlowRunContext
 from prefect.states import State
 from prefect.tasks import Task
 
-from infra.errors import HosoError
+from infra.errors import Broken, HosoError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+log = logging.getLogger("hoso.running")
+
 #: Seconds between the tries of a step within a leg; a longer trouble is left to the outbox.
 PATIENCE: list[float] = [0.5, 2.0]
+
+
+class StepAhead(Exception):  # noqa: N818  It is an answer, not an error.
+    """Somebody who only looks has come to a step that is to be done."""
+
+
+_only_looking: ContextVar[bool] = ContextVar("only_looking", default=False)
+
+
+@contextmanager
+def only_looking() -> Iterator[None]:
+    """Let every step within a `with` block raise `StepAhead` instead of being done."""
+    token = _only_looking.set(True)
+    try:
+        yield
+    finally:
+        _only_looking.reset(token)
 
 
 def worth_retrying(step: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -44,10 +66,12 @@ def step(work: Callable[P, R], *, name: str, run_name: str) -> Callable[P, Await
     Return a step as flows call it: a task named `name` in a Prefect run, a thread outside of one.
 
     `run_name` is a template over the step's parameters; they are codes and numbers, never persons. No
-    result is cached or persisted: doing a step twice is doing it once by its own keys.
+    result is cached or persisted: doing a step twice is doing it once by its own keys. An error that is
+    not ours comes out as `Broken`: what a library says may hold anything, and Prefect shows it to all.
     """
+    in_thread = _in_thread(work)
     as_task = task(
-        _in_thread(work),
+        in_thread,
         name=name,
         task_run_name=run_name,
         retries=len(PATIENCE),
@@ -58,8 +82,10 @@ def step(work: Callable[P, R], *, name: str, run_name: str) -> Callable[P, Await
     )
 
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _only_looking.get():
+            raise StepAhead(name)
         if FlowRunContext.get() is None:
-            return await asyncio.to_thread(work, *args, **kwargs)
+            return await in_thread(*args, **kwargs)
         return await as_task(*args, **kwargs)
 
     return run
@@ -70,6 +96,12 @@ def _in_thread(work: Callable[P, R]) -> Callable[P, Awaitable[R]]:
 
     @functools.wraps(work)
     async def in_thread(*args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.to_thread(work, *args, **kwargs)
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        except HosoError:
+            raise
+        except Exception as error:
+            log.exception("the step %s of %s", work.__name__, args[0] if args else "?")
+            raise Broken(f"{type(error).__name__} in {work.__name__}; the worker's log says more") from error
 
     return in_thread

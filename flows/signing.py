@@ -7,9 +7,8 @@ import asyncio
 from flows.running import step
 from flows.sealing import seal_original
 from infra.services import services
-from infra.services import services
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import look, originals_of
+from tasks.dossier.moves import originals_of
 from tasks.signing import steps
 
 

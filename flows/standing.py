@@ -13,6 +13,7 @@ from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import ENDED, Stage
 from tasks.dossier.moves import look
 from tasks.dossier.tables import CounterTaskRow, DossierRow, OutboxRow
+from tasks.dossier.waiting import frozen_at
 
 #: The last words of the outbox for an error that a person must look at.
 NEEDS_ATTENTION = "needs attention: "
@@ -30,6 +31,8 @@ class Waiting:
     due_at: datetime | None
     office: str
     procedure: str
+    #: Whose turn it is: a staff code, or who else is waited for.
+    whom: str
 
 
 def waiting(code: str) -> Waiting:
@@ -47,12 +50,36 @@ def waiting_of(session: Session, dossier: DossierRow) -> Waiting:
         code=dossier.code,
         name=name,
         why=why,
-        ended=dossier.stage in ENDED,
+        ended=dossier.ended_at is not None,
         stage=dossier.stage,
         due_at=dossier.due_at,
         office=dossier.office,
         procedure=dossier.procedure,
+        whom=_whom(session, dossier, name),
     )
+
+
+#: Whose turn it is under a name that does not depend on persons.
+_TURN = {
+    "Booked": "applicant",
+    "SupplementAsked": "applicant",
+    "PaymentDue": "applicant",
+    "AwaitingCollection": "applicant",
+    "Stopped": "clerk",
+    "AwaitingClerk": "clerk",
+    "AwaitingArchive": "the night",
+    "NeedsAttention": "engineer",
+}
+
+
+def _whom(session: Session, dossier: DossierRow, name: str) -> str:
+    """Return whose turn it is."""
+    if name == "AwaitingSignature":
+        waits = frozen_at(session, dossier.office, code=dossier.code)
+        return ", ".join(sorted({str(f.facts.get("official", "")) for f in waits}))
+    if name == "ReturnedToExaminer":
+        return dossier.examiner or "clerk"
+    return "" if dossier.ended_at else _TURN.get(name, "the system")
 
 
 _WHY = {

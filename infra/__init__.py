@@ -1,0 +1,1 @@
+"""With what? The outside world, which knows nothing of our business."""

@@ -8,6 +8,7 @@ parts in their place for a while; tasks called directly and in worker threads bo
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -73,7 +74,14 @@ class Services:
         from infra.mail.smtp import SmtpMail
 
         chosen = self.settings
-        return SmtpMail(chosen.smtp_host, chosen.smtp_port, limit_bytes=chosen.mail_limit_bytes)
+        login = (chosen.smtp_user, chosen.smtp_password_file) if chosen.smtp_password_file else None
+        return SmtpMail(
+            chosen.smtp_host,
+            chosen.smtp_port,
+            limit_bytes=chosen.mail_limit_bytes,
+            tls=ssl.create_default_context() if chosen.smtp_starttls else None,
+            login=login,
+        )
 
     @cached_property
     def portal(self) -> Portal | None:

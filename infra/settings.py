@@ -53,6 +53,11 @@ class Settings(BaseSettings):
 
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25
+    #: Whether the mail server must be spoken to through STARTTLS; an office's own server should be.
+    smtp_starttls: bool = False
+    #: The office's mailbox as the mail server knows it, and the file of its password; empty: no login.
+    smtp_user: str = ""
+    smtp_password_file: Path | None = None
     #: A message larger than this many bytes is not sent by e-mail at all.
     mail_limit_bytes: int = 10_000_000
 
@@ -93,7 +98,7 @@ class Settings(BaseSettings):
 @cache
 def settings() -> Settings:
     """Return this process's settings, read once."""
-    return Settings(_env_file=os.environ.get("HOSO_ENV_FILE", "var/stack/hoso.env"))  # type: ignore[call-arg]
+    return Settings(_env_file=os.environ.get("HOSO_ENV_FILE", "var/stack/hoso.env"))
 
 
 def read_secret(path: Path) -> str:

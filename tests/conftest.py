@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image, ImageDraw
 
+from infra.clock import SystemClock
+from infra.services import using
 from infra.settings import environment
+from tests.world import World, running
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "428571"
@@ -206,3 +209,18 @@ def picture() -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def running_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The one office of this session, on real servers."""
+    yesterday = SystemClock().now().replace(microsecond=0) - timedelta(days=1)
+    with running(tmp_path_factory.mktemp("world"), Authority(start=yesterday)) as world:
+        yield world
+
+
+@pytest.fixture
+def world(running_world: World) -> Iterator[World]:
+    """A running office, whose parts are in use for the length of a test."""
+    with using(running_world.parts):
+        yield running_world

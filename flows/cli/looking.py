@@ -40,7 +40,7 @@ def status(code: str, as_json: AsJson = False) -> None:
         "due_at": waits.due_at,
         "portal_code": portal_code,
     }
-    due = f", due {local(waits.due_at):%Y-%m-%d %H:%M}" if waits.due_at else ""
+    due = f", due {local(waits.due_at):%Y-%m-%d %H:%M}" if waits.due_at and not waits.ended else ""
     show(value, as_json=as_json, text=f"{code}  {waits.name}{due}")
 
 
@@ -65,16 +65,20 @@ def show_life(code: str, as_json: AsJson = False) -> None:
     if signatures:
         table("Signatures", ("original", "field", "signer", "level", "time"), signatures)
     if described["legs"]:
-        rows = [(leg["channel"], leg["state"], leg["attempts"], leg["answer"]) for leg in described["legs"]]
-        table("Return", ("channel", "state", "tries", "answer"), rows)
+        leg_rows = [
+            (leg["channel"], leg["state"], leg["attempts"], leg["answer"]) for leg in described["legs"]
+        ]
+        table("Return", ("channel", "state", "tries", "answer"), leg_rows)
     if described["counter_tasks"]:
-        rows = [(t["kind"], t["reason"], t["ended_at"]) for t in described["counter_tasks"]]
-        table("At the counter", ("task", "reason", "ended"), rows)
+        task_rows = [(t["kind"], t["reason"], t["ended_at"]) for t in described["counter_tasks"]]
+        table("At the counter", ("task", "reason", "ended"), task_rows)
     if described["objects"]:
-        rows = [(o["key"], o["mode"], o["retain_until"], o["version_id"]) for o in described["objects"]]
-        table("Archive", ("key", "mode", "kept until", "version"), rows)
-    rows = [(e["seq"], _when(e), e["event"], _who(e), e["to"]) for e in described["history"]]
-    table("History", ("position", "when", "what", "by", "stage"), rows)
+        object_rows = [
+            (o["key"], o["mode"], o["retain_until"], o["version_id"]) for o in described["objects"]
+        ]
+        table("Archive", ("key", "mode", "kept until", "version"), object_rows)
+    entry_rows = [(e["seq"], _when(e), e["event"], _who(e), e["to"]) for e in described["history"]]
+    table("History", ("position", "when", "what", "by", "stage"), entry_rows)
 
 
 def _when(entry: dict[str, Any]) -> str:
@@ -105,7 +109,7 @@ def describe(code: str) -> dict[str, Any]:
             "received_at": dossier.received_at,
             "due_at": dossier.due_at,
             "portal_code": dossier.portal_code,
-            "fee": payment and {"amount": payment.amount, "paid_at": payment.paid_at},
+            "fee": payment and {"amount": payment.amount, "paid": payment.paid, "paid_at": payment.paid_at},
             "run_id": dossier.run_id,
             "originals": [_original(session, o) for o in originals_of(session, code)],
             "legs": [
@@ -186,15 +190,18 @@ def list_waiting(
     rows = [row for row in rows if state is None or row.name == state]
     if as_json:
         show(
-            [{"code": r.code, "waits_for": r.name, "due_at": r.due_at, "office": r.office} for r in rows],
+            [
+                {"code": r.code, "waits_for": r.name, "whom": r.whom, "due_at": r.due_at, "office": r.office}
+                for r in rows
+            ],
             as_json=True,
             text="",
         )
         return
     table(
         "Waiting",
-        ("dossier", "waits for", "due", "office"),
-        [(r.code, r.name, r.due_at, r.office) for r in rows],
+        ("dossier", "waits for", "whom", "due", "office"),
+        [(r.code, r.name, r.whom, r.due_at, r.office) for r in rows],
     )
     if tasks:
         table("At the counter", ("dossier", "task", "reason"), [(t.dossier, t.kind, t.reason) for t in tasks])

@@ -17,10 +17,10 @@ from infra.services import services
 @app.command()
 def work() -> None:
     """Carry dossiers on until told to stop: the warm worker."""
-    from flows.prefect_api import prepare  # noqa: PLC0415  before Prefect is imported
+    from flows.prefect_api import prepare
 
     prepare()
-    from flows.work import work as work_on  # noqa: PLC0415
+    from flows.work import work as work_on
 
     work_on()
 
@@ -35,13 +35,13 @@ def deploy(
     as_json: AsJson = False,
 ) -> None:
     """Check prefect.yaml strictly and make the Prefect server agree with it; what is gone is removed."""
-    from flows.prefect_api import prepare  # noqa: PLC0415  before Prefect is imported
+    from flows.prefect_api import prepare
 
     prepare()
-    import httpx  # noqa: PLC0415
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    import httpx
+    from prefect.client.orchestration import get_client
 
-    from flows.deployments import read_deployments, reconcile  # noqa: PLC0415
+    from flows.deployments import read_deployments, reconcile
 
     wanted = read_deployments(file)
     if check:
@@ -68,13 +68,13 @@ def deploy(
 @app.command()
 def project(as_json: AsJson = False) -> None:
     """Compare every dossier with its Prefect run now and set wrong ones right."""
-    from flows.prefect_api import prepare  # noqa: PLC0415  before Prefect is imported
+    from flows.prefect_api import prepare
 
     prepare()
-    import httpx  # noqa: PLC0415
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    import httpx
+    from prefect.client.orchestration import get_client
 
-    from flows.projector import project as compare  # noqa: PLC0415
+    from flows.projector import project as compare
 
     async def go() -> int:
         async with get_client() as client:
@@ -92,7 +92,7 @@ def project(as_json: AsJson = False) -> None:
 @app.command()
 def probe(as_json: AsJson = False) -> None:
     """Try what the archive must refuse: strangers, deletion of a locked version, shortening its lock."""
-    from infra.object_store.probing import require_safe  # noqa: PLC0415
+    from infra.object_store.probing import require_safe
 
     results = services().archive.probe()
     if as_json:
@@ -106,7 +106,7 @@ def probe(as_json: AsJson = False) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database's schema to this release's."""
-    from infra.database import migrate as go  # noqa: PLC0415
+    from infra.database import migrate as go
 
     go(services().settings)
     out.print("the schema is up to date")
@@ -117,6 +117,6 @@ def demo(
     folder: Annotated[Path, typer.Option("--folder", help="Where the results go.")] = Path("var/demo"),
 ) -> None:
     """Run one dossier through its whole life on the running stack, and say what happened."""
-    from flows.demo import demo as run_demo  # noqa: PLC0415
+    from flows.demo import demo as run_demo
 
     run_demo(folder)

@@ -61,7 +61,7 @@ def archive(
     as_json: AsJson = False,
 ) -> None:
     """Archive a returned dossier now instead of by night."""
-    from tasks.archival.steps import ask_for_archive  # noqa: PLC0415  pyHanko is loaded only here
+    from tasks.archival.steps import ask_for_archive
 
     actor = actor_for(code, by) if code and by else SYSTEM
     asked = ask_for_archive(code, by=actor)
@@ -80,7 +80,7 @@ def paper(
     ordinal: Annotated[int, typer.Option("--original", help="For a declined original.")] = 0,
 ) -> None:
     """Write one of the office's papers about a dossier (receipt, letters) as a PDF, for printing."""
-    from tasks.delivery.papers import paper_of  # noqa: PLC0415  typst is loaded only here
+    from tasks.delivery.papers import paper_of
 
     with services().database.transaction() as session:
         look(session, code)
@@ -105,7 +105,7 @@ def document(
     out: Annotated[Path, typer.Option("--out", help="Where the PDF is written.")],
 ) -> None:
     """Write the newest document of an original as a PDF: frozen, signed, or sealed."""
-    from tasks.dossier.papers import newest, read  # noqa: PLC0415
+    from tasks.dossier.papers import newest, read
 
     with services().database.transaction() as session:
         look(session, code)

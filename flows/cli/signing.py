@@ -72,7 +72,7 @@ def leave_out(
 @app.command()
 def seal(code: str, ordinal: int, as_json: AsJson = False) -> None:
     """Give one original the agency's signature on this machine, if it is its turn (the worker does so by itself)."""
-    from flows.sealing import seal_original  # noqa: PLC0415  pyHanko is loaded only here
+    from flows.sealing import seal_original
 
     done = seal_original(code, ordinal)
     text = f"{code}  original {ordinal} {'sealed' if done else 'was sealed before'}"
@@ -81,7 +81,7 @@ def seal(code: str, ordinal: int, as_json: AsJson = False) -> None:
 
 def _write(office: str, official: str, only: list[str]) -> SignList:
     """Write the list; pages that are dated another day are issued anew under their numbers first."""
-    from tasks.certification import steps as certification  # noqa: PLC0415
+    from tasks.certification import steps as certification
 
     for code, ordinal in certification.stale_copies(office, official):
         if not only or code in only:
@@ -141,8 +141,8 @@ def _pin(pin_fd: int | None, pin_file: Path | None) -> str:
 
 def _sign(digest: str, official: str, pin: str, *, as_json: bool) -> None:
     """Unlock the key for one list, sign it, and print what became of each document."""
-    from tasks.signing.keys import official_key  # noqa: PLC0415  pyHanko is loaded only here
-    from tasks.signing.steps import sign_original  # noqa: PLC0415
+    from tasks.signing.keys import official_key
+    from tasks.signing.steps import sign_original
 
     chosen = acts.unlock_list(digest, official)
     outcomes: list[SignOutcome] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import rfc8785
 from sqlmodel import Session, col, select
@@ -73,5 +72,5 @@ def entries(session: Session, subject: str | None = None) -> list[Entry]:
 
 def head(session: Session) -> tuple[int, bytes]:
     """Return how many entries there are and the leaf hash of the last."""
-    row = cast("HistoryHead", session.exec(select(HistoryHead)).one())
+    row = session.exec(select(HistoryHead)).one()
     return row.size, row.leaf_hash

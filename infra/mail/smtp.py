@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 import smtplib
+import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import getaddresses
+from pathlib import Path
 
 from infra.errors import Broken
 from infra.mail import MailAnswer, Outcome
+from infra.settings import read_secret
 
 #: Anything that may be an address in a server's answer.
 _ADDRESS = re.compile(r"[^\s<>:;,\"']+@[^\s<>:;,\"']+")
@@ -32,14 +35,26 @@ class SmtpMail:
     """An SMTP server that takes messages; safe to share between threads."""
 
     def __init__(
-        self, host: str, port: int, limit_bytes: int, timeout: float = 30.0, *, hello: str | None = None
+        self,
+        host: str,
+        port: int,
+        limit_bytes: int,
+        timeout: float = 30.0,
+        *,
+        hello: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        login: tuple[str, Path] | None = None,
     ) -> None:
         """
         Say where the server is; nothing is sent yet.
 
         `limit_bytes` bounds a whole message as it travels, `timeout` is in seconds for the connection and for
-        each answer, `hello` is the name given in EHLO (else this machine's).
+        each answer, `hello` is the name given in EHLO (else this machine's). With `tls` nothing is said
+        before STARTTLS (RFC 3207) has succeeded; a server without it gets no message. `login` is a user and
+        the file of the password, read at each try.
         """
+        self._tls = tls
+        self._login = login
         self._host = host
         self._port = port
         self._limit = limit_bytes
@@ -63,6 +78,9 @@ class SmtpMail:
         except (OSError, smtplib.SMTPException) as error:
             return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
         try:
+            trouble = self._enter(smtp)
+            if trouble is not None:
+                return trouble
             answer = _hand_over(smtp, envelope)
             if answer.outcome is not Outcome.AMBIGUOUS:
                 # Good manners only: the answer stands, whatever the server says to QUIT.
@@ -71,6 +89,21 @@ class SmtpMail:
             return answer
         finally:
             smtp.close()
+
+
+    def _enter(self, smtp: smtplib.SMTP) -> MailAnswer | None:
+        """Encrypt the connection and log in, where that is asked for; return the answer if the server will not."""
+        try:
+            if self._tls is not None:
+                smtp.starttls(context=self._tls)
+            if self._login is not None:
+                user, password = self._login
+                smtp.login(user, read_secret(password))
+        except smtplib.SMTPResponseException as error:
+            return _answer(Outcome.DEFERRED, error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,7 @@ class MemoryStore:
         results = probe_lock(self.intruder, locked, lambda: self.read_back(locked.key, locked.version_id)[0])
         return [*results, *probe_doors(self._doors)]
 
-    def delete_version(self, key: str, version_id: str, *, bypass: bool) -> None:  # noqa: ARG002
+    def delete_version(self, key: str, version_id: str, *, bypass: bool) -> None:
         """See `Intruder`; COMPLIANCE knows no bypass, and no other lock is ever given."""
         with self._lock:
             version = self._find(key, version_id)

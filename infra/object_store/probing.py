@@ -44,7 +44,7 @@ _GRPC_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x
 _SETTINGS_FRAME = 4
 
 
-class Refused(Exception):  # noqa: N818 - the ending that was hoped for is no error
+class Refused(Exception):  # The ending that was hoped for is no error.
     """The store said no to an attack; the message is its answer."""
 
 

@@ -1,0 +1,1 @@
+"""PDF: what comes in, what is set, what is signed, what is checked."""

@@ -1,5 +1,5 @@
 """
-The door for what citizens bring: hostile files go in, clean page images come out.
+The door for what people bring: hostile files go in, clean page images come out.
 
 Every file is read in a child process with limits on memory, processor time, output and wall time, so
 that a file made to harm its reader kills the child and nobody else. The child gets an empty environment

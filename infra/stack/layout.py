@@ -37,7 +37,8 @@ class Place:
         """Return the place at a folder, made if it is new; raises `Unavailable` if the disk is full."""
         place = cls(root.absolute())
         place.root.mkdir(parents=True, exist_ok=True)
-        place.root.chmod(0o700)
+        if place.root.stat().st_mode & 0o066:  # others may pass through at most (see the database), not look
+            place.root.chmod(0o700)
         for name in ("secrets", "logs", "pids"):
             place.folder(name)
         free = shutil.disk_usage(place.root).free

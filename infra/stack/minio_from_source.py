@@ -44,7 +44,7 @@ _START_PATIENCE = 60.0
 _STOP_PATIENCE = 20.0
 
 
-class NotRun(Exception):  # noqa: N818 - nothing went wrong
+class NotRun(Exception):
     """MinIO cannot be built here; the message says why."""
 
 
@@ -137,7 +137,7 @@ def run_tests(settings: dict[str, str], folder: Path, files: Sequence[str]) -> i
     described = folder / "store.env"
     described.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--import-mode=importlib", *files],
+        [sys.executable, "-m", "pytest", *files],
         env=environment({**settings, "HOSO_TEST_STORE": str(described)}),
         check=False,
     ).returncode

@@ -127,7 +127,7 @@ class Database(Part):
                 name.removeprefix("HOSO_").lower(): value for name, value in self.settings(place).items()
             }
             # Given one by one, so that another installation's environment cannot lead us to its database.
-            migrate(Settings(_env_file=None, **chosen))  # type: ignore[call-arg, arg-type]
+            migrate(Settings(_env_file=None, **chosen))  # type: ignore[arg-type]
             connection.execute("grant connect on database hoso to hoso_owner, hoso_app")
 
 
@@ -228,7 +228,7 @@ def _unprivileged(folder: Path) -> tuple[str, ...]:
         "--clear-groups",
         "--",
     )
-    for needed in (folder.parent, _binary("initdb")):
+    for needed in (folder.parent.parent, _binary("initdb")):
         if not _works(*becoming, "test", "-x", str(needed)):
             raise Unavailable(
                 f"PostgreSQL refuses to run as root, user namespaces are off, and {other.pw_name} cannot"

@@ -80,11 +80,14 @@ class PoolWorker(Part):
     def prepare(self, place: Place) -> None:
         """Make its folder."""
         place.folder("pool-worker")
+        place.folder("pool-worker", "tmp")
 
     def command(self, place: Place) -> Command:
         """Run the worker; it makes the pool if nobody has, and hands our settings to each run."""
         own = {
             "PREFECT_HOME": str(place.folder("pool-worker")),
+            # It insists on a folder of one fixed name, which in /tmp may be another user's.
+            "TMPDIR": str(place.folder("pool-worker", "tmp")),
             "PREFECT_API_URL": f"{_origin(place)}/api",
             "PREFECT_WORKER_QUERY_SECONDS": "5",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",

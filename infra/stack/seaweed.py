@@ -126,7 +126,7 @@ class Store(Part):
         """Remove the sockets of its gRPC ports, whose place SeaweedFS does not let anybody choose."""
         for name in ("s3", "store-master", "store-volume", "store-filer"):
             role = name.removeprefix("store-")
-            socket = Path("/tmp") / f"seaweedfs-{role}-grpc-{place.port(name + '-grpc')}.sock"
+            socket = Path("/tmp") / f"seaweedfs-{role}-grpc-{place.port(name + '-grpc')}.sock"  # noqa: S108
             socket.unlink(missing_ok=True)
 
 
@@ -223,7 +223,6 @@ def bucket_settings(place: Place, port: str) -> dict[str, str]:
 
 def provisioner(place: Place, port: str) -> Minio:
     """Return a client that may make buckets; it gives up at once, for who waits asks again."""
-
     return Minio(
         f"{LOOPBACK}:{place.port(port)}",
         "provisioner",
@@ -241,7 +240,6 @@ def can_store(client: Minio) -> bool:
     A server that was killed answers S3 some seconds before its volumes are there again, with errors
     that mean nothing but that; so listening is not taken for being ready.
     """
-
     bucket, content = "stack-readiness", secrets.token_bytes(16)
     try:
         if not client.bucket_exists(bucket):
@@ -259,7 +257,6 @@ def can_store(client: Minio) -> bool:
 
 def make_buckets(client: Minio) -> None:
     """Make the bucket of work (versions kept) and that of the archive (locks possible), each once."""
-
     for bucket, locked in ((WORK_BUCKET, False), (ARCHIVE_BUCKET, True)):
         if not client.bucket_exists(bucket):
             client.make_bucket(bucket, object_lock=locked)

@@ -65,7 +65,8 @@ debian_packages() {
     fi
     if [ "$(id -u)" -ne 0 ]; then
         if [ ${#needed[@]} -gt 0 ]; then
-            die "missing: ${needed[*]}; an administrator can install them with: apt-get install ${needed[*]} ${wished[*]}"
+            needed+=("${wished[@]}")
+            die "missing: ${needed[*]}; an administrator can install that with: apt-get install ${needed[*]}"
         fi
         say "not installed: ${wished[*]}; without them nobody but us checks the signed documents"
         return

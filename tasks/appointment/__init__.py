@@ -1,0 +1,1 @@
+"""Booking a slot, keeping it, missing it."""

@@ -1,0 +1,1 @@
+"""The package that nobody can delete."""

@@ -41,6 +41,9 @@ from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, Original
 
 _EXTENSIONS = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
 
+#: The OCFL storage root within the bucket; the probe keeps its own objects beside it.
+ARCHIVE_ROOT = "archive/"
+
 #: Documents of an original that go into its package, by kind, with the folder they go to.
 _KINDS = {"scan": "scans", "frozen": "frozen", "sealed": "documents", "result": "documents"}
 
@@ -88,12 +91,12 @@ def archive(code: str) -> bool:
     store = services().archive
     for name, content in ocfl_root().items():
         store.put_locked(
-            name,
+            ARCHIVE_ROOT + name,
             content,
             content_type="application/octet-stream",
             retain_until=retain_until(plan.begun_at, None),
         )
-    folder = object_path(package_id(code))
+    folder = ARCHIVE_ROOT + object_path(package_id(code))
     files = _package(code, plan)
     kept: list[Stored] = []
     for name, content in files.items():
@@ -271,7 +274,7 @@ def _end(code: str, plan: PackageRow, kept: list[Stored]) -> bool:
                     read_back_at=moment,
                 )
             )
-        folder = object_path(package_id(code))
+        folder = ARCHIVE_ROOT + object_path(package_id(code))
         inventory = next(s for s in kept if s.key == f"{folder}/inventory.json")
         facts: dict[str, Json] = {
             "package": folder,

@@ -28,7 +28,7 @@ class ArchivedObjectRow(SQLModel, table=True):
 
 
 class PackageRow(SQLModel, table=True):
-    """That a dossier is being archived: fixed before the first byte is written, so that a second try writes the same."""
+    """That a dossier is being archived: fixed before the first byte, so that a second try writes the same."""
 
     __tablename__ = "package"
 

@@ -1,0 +1,1 @@
+"""Receiving originals, examining them, making the certified copy."""

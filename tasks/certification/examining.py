@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Forbidden
+from infra.history import Json
 from infra.services import services
 from tasks.certification.receiving import Presented, keep_scan, read_original, store_scan
 from tasks.certification.tables import PaymentRow
@@ -13,6 +14,7 @@ from tasks.dossier.lifecycle import GONE, Stage, Standing
 from tasks.dossier.moves import (
     Actor,
     Telling,
+    come_back,
     follow,
     hold,
     look,
@@ -21,10 +23,11 @@ from tasks.dossier.moves import (
     originals_of,
     owe_notice,
     procedure_of,
+    tell,
 )
 from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
 from tasks.dossier.register import void_number
-from tasks.dossier.tables import DossierRow, OriginalRow
+from tasks.dossier.tables import CounterTaskRow, DossierRow, OriginalRow
 
 
 def decline_dossier(code: str, reason: Refusal, explanation: str, *, by: Actor) -> None:
@@ -33,8 +36,8 @@ def decline_dossier(code: str, reason: Refusal, explanation: str, *, by: Actor) 
         dossier = hold(session, code)
         if dossier.stage == Stage.DECLINED:
             return
-        facts = {"reason": str(reason)}
-        private = {"explanation": explanation}
+        facts: dict[str, Json] = {"reason": str(reason)}
+        private: dict[str, Json] = {"explanation": explanation}
         telling = Telling(event="dossier:declined", by=by, facts=facts, private=private)
         move_to(session, dossier, Stage.DECLINED, telling)
         owe_notice(session, code, "declined", facts={**facts, "explanation": explanation})
@@ -63,8 +66,13 @@ def decline_original(code: str, ordinal: int, reason: Refusal, explanation: str,
         original.reason = explanation or REFUSAL_TEXT[reason]
         session.add(original)
         void_number(session, code, ordinal, f"declined {reason}", by)
-        facts = {"original": ordinal, "reason": str(reason)}
-        follow(session, dossier, Telling(event="original:declined", by=by, facts=facts))
+        _let_off(session, dossier, original)
+        facts: dict[str, Json] = {"original": ordinal, "reason": str(reason)}
+        telling = Telling(event="original:declined", by=by, facts=facts)
+        follow(session, dossier, telling)
+        payment = session.get(PaymentRow, code)
+        if dossier.stage == Stage.PAYMENT_DUE and payment and payment.paid == payment.amount:
+            come_back(session, dossier, telling)  # Nothing is owed any more.
         owe_notice(session, code, "declined", ordinal=ordinal, facts={**facts, "explanation": explanation})
 
 
@@ -97,15 +105,20 @@ def pay(code: str, receipt: str, *, by: Actor) -> int:
             raise Forbidden(
                 f"dossier {code} owes nothing.", rule="CERT-31", way_out="There is nothing to pay."
             )
-        if payment.paid_at is not None:
+        due = payment.amount - payment.paid
+        if due == 0:
             return payment.amount
+        payment.paid = payment.amount
         payment.paid_at = now(session)
         payment.paid_to = by.staff
         payment.receipt = receipt
         session.add(payment)
-        facts = {"amount": payment.amount, "receipt": receipt}
-        move_to(session, dossier, Stage.RECEIVED, Telling(event="fee:paid", by=by, facts=facts))
-        return payment.amount
+        facts: dict[str, Json] = {"amount": due, "receipt": receipt}
+        if dossier.stage == Stage.PAYMENT_DUE:
+            come_back(session, dossier, Telling(event="fee:paid", by=by, facts=facts))
+        else:
+            tell(session, dossier, Telling(event="fee:paid", by=by, facts=facts))
+        return due
 
 
 def withdraw(code: str, reason: str, *, by: Actor) -> None:
@@ -156,10 +169,9 @@ def resume(code: str, reason: str, *, by: Actor) -> None:
                 rule="CERT-15",
                 way_out="A new dossier is needed for other originals.",
             )
-        move_to(
+        come_back(
             session,
             dossier,
-            Stage.RECEIVED,
             Telling(event="dossier:resumed", by=by, private={"reason": reason}),
         )
 
@@ -192,6 +204,25 @@ def examine_again(code: str, ordinal: int, presented: Presented | None, *, by: A
             keep_scan(session, code, ordinal, original.revision, new[0])
         session.add(original)
         follow(session, dossier, Telling(event="original:examined-again", by=by, facts={"original": ordinal}))
+
+
+def _let_off(session: Session, dossier: DossierRow, original: OriginalRow) -> None:
+    """Take a declined original off what is owed; what was paid for it is given back at the counter (CERT-06)."""
+    payment = session.get(PaymentRow, dossier.code)
+    if payment is None or original.fee == 0:
+        return
+    payment.amount -= original.fee
+    session.add(payment)
+    if payment.paid > payment.amount:
+        session.add(
+            CounterTaskRow(
+                dossier=dossier.code,
+                kind="refund",
+                ordinal=original.ordinal,
+                reason=f"give back {original.fee} đồng: original {original.ordinal} was declined",
+                opened_at=now(session),
+            )
+        )
 
 
 def _left_out(code: str, original: OriginalRow) -> None:
@@ -231,5 +262,5 @@ def _drop_originals(session: Session, dossier: DossierRow, reason: str, by: Acto
 
 def unpaid(session: Session) -> list[str]:
     """Return the codes of the dossiers that owe a fee."""
-    query = select(PaymentRow.dossier).where(col(PaymentRow.paid_at).is_(None))
+    query = select(PaymentRow.dossier).where(col(PaymentRow.paid) < col(PaymentRow.amount))
     return list(session.exec(query))

@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from infra.database import now
 from infra.errors import Forbidden
+from infra.history import Json
 from infra.object_store import Stored
 from infra.pdf.intake import Limits, PageImage, read_scans
 from infra.services import services
@@ -26,6 +27,7 @@ from tasks.dossier.lifecycle import Stage, Standing
 from tasks.dossier.moves import (
     Actor,
     Telling,
+    come_back,
     hold,
     look,
     move_to,
@@ -136,7 +138,7 @@ def supply(code: str, originals: Sequence[Presented], *, by: Actor) -> None:
     with services().database.transaction() as session:
         dossier = hold(session, code)
         amount = _add_originals(session, dossier, procedure, scanned, by)
-        move_to(session, dossier, Stage.RECEIVED, Telling(event="supplement:received", by=by))
+        come_back(session, dossier, Telling(event="supplement:received", by=by))
         _charge(session, dossier, amount, None, by)
 
 
@@ -256,7 +258,7 @@ def _receive(
     applicant.kin_of = sorted({*applicant.kin_of, *receipt.kin_of})
     session.add(applicant)
     amount = _add_originals(session, dossier, procedure, scanned, by)
-    facts = {"originals": len(scanned), "due_at": dossier.due_at.isoformat(), "fee": amount}
+    facts: dict[str, Json] = {"originals": len(scanned), "due_at": dossier.due_at.isoformat(), "fee": amount}
     move_to(session, dossier, Stage.RECEIVED, Telling(event="dossier:received", by=by, facts=facts))
     owe_notice(session, dossier.code, "receipt")
     _charge(session, dossier, amount, receipt.paid, by)
@@ -338,10 +340,12 @@ def _charge(session: Session, dossier: DossierRow, amount: int, paid: str | None
         return
     row = session.get(PaymentRow, dossier.code) or PaymentRow(dossier=dossier.code, amount=0)
     row.amount += amount
-    row.paid_at = now(session) if paid else None
-    row.paid_to = by.staff if paid else None
-    row.receipt = paid
+    if paid:
+        row.paid = row.amount
+        row.paid_at = now(session)
+        row.paid_to = by.staff
+        row.receipt = paid
     session.add(row)
     if not paid:
-        telling = Telling(event="fee:asked", by=by, facts={"amount": row.amount})
+        telling = Telling(event="fee:asked", by=by, facts={"amount": row.amount - row.paid})
         move_to(session, dossier, Stage.PAYMENT_DUE, telling)

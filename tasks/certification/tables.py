@@ -16,6 +16,7 @@ class PaymentRow(SQLModel, table=True):
 
     dossier: str = Field(primary_key=True, foreign_key="dossier.code")
     amount: int
+    paid: int = 0
     paid_at: datetime | None = moment()
     paid_to: str | None = None
     receipt: str | None = None

@@ -1,0 +1,1 @@
+"""Returning results and sending notices, each channel to its end."""

@@ -86,7 +86,7 @@ class _Maker:
         return letter(_LETTERS[notice.kind] if notice.ordinal else self._kind(notice), self._letter(notice))
 
     def _kind(self, notice: NoticeRow) -> LetterKind:
-        """A declined dossier is refused as a whole (form 03)."""
+        """Return which letter it is; a declined dossier is refused as a whole (form 03)."""
         return LetterKind.REFUSAL if notice.kind == "declined" else _LETTERS[notice.kind]
 
     def _head(self) -> Letterhead:

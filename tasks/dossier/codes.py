@@ -36,7 +36,7 @@ def check_code(code: str) -> str:
     'G09.20-20260609-0092637'
     >>> check_code("H40-209999-0001")
     Traceback (most recent call last):
-    infra.errors.Forbidden: “H40-209999-0001” is not a dossier code. [DOS-02] Copy it from the receipt, for example H49.21-261123-0001.
+    infra.errors.Forbidden: “H40-209999-0001” is not a dossier code. [DOS-02] Copy it from the receipt, …
     """
     found = _CODE.fullmatch(code)
     if found is None or not _is_date(found[1]):

@@ -63,11 +63,23 @@ _LEAVING: frozenset[Stage] = frozenset({Stage.WITHDRAWN, Stage.STOPPED, Stage.SU
 
 MOVES: Mapping[Stage, frozenset[Stage]] = {
     Stage.BOOKED: frozenset({Stage.RECEIVED, Stage.DECLINED, Stage.CANCELLED, Stage.NO_SHOW}),
-    Stage.RECEIVED: frozenset({Stage.CERTIFIED, Stage.PAYMENT_DUE, Stage.RETURNED_TO_EXAMINER}) | _LEAVING,
+    Stage.RECEIVED: frozenset(
+        {
+            Stage.CERTIFIED,
+            Stage.PAYMENT_DUE,
+            Stage.RETURNED_TO_EXAMINER,
+            # The original that was furthest behind was declined, and the others are that far already;
+            # another agency's result needs no signature of ours.
+            Stage.AWAITING_SEAL,
+            Stage.SIGNED,
+        }
+    )
+    | _LEAVING,
     Stage.SUPPLEMENT_ASKED: frozenset({Stage.RECEIVED, Stage.PAYMENT_DUE, Stage.WITHDRAWN, Stage.STOPPED}),
     Stage.PAYMENT_DUE: frozenset({Stage.RECEIVED, Stage.WITHDRAWN, Stage.STOPPED}),
     Stage.CERTIFIED: frozenset({Stage.AWAITING_SIGNATURE}),
-    Stage.AWAITING_SIGNATURE: frozenset({Stage.AWAITING_SEAL, Stage.RETURNED_TO_EXAMINER}) | _LEAVING,
+    Stage.AWAITING_SIGNATURE: frozenset({Stage.AWAITING_SEAL, Stage.RETURNED_TO_EXAMINER, Stage.SIGNED})
+    | _LEAVING,
     Stage.RETURNED_TO_EXAMINER: frozenset(
         {Stage.RECEIVED, Stage.CERTIFIED, Stage.AWAITING_SIGNATURE, Stage.AWAITING_SEAL, Stage.SIGNED}
     )
@@ -143,7 +155,7 @@ def move(current: Stage, wanted: Stage) -> Stage:
     <Stage.RECEIVED: 'Received'>
     >>> move(Stage.SIGNED, Stage.WITHDRAWN)
     Traceback (most recent call last):
-    tasks.dossier.lifecycle.ForbiddenMove: it stands at Signed and cannot become Withdrawn. [DOS-06] From Signed it may become Returned.
+    tasks.dossier.lifecycle.ForbiddenMove: it stands at Signed and cannot become Withdrawn. [DOS-06] …
     """
     if wanted == current or wanted in MOVES[current]:
         return wanted

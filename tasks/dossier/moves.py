@@ -183,13 +183,29 @@ def move_to(session: Session, dossier: DossierRow, wanted: Stage, telling: Telli
 
 
 def follow(session: Session, dossier: DossierRow, telling: Telling) -> None:
-    """Bring a dossier to where its originals are; with none left it is stopped (form 05)."""
-    standings = [original.standing for original in originals_of(session, dossier.code)]
-    wanted = lifecycle.stage_of(standings) or Stage.STOPPED
-    if wanted == dossier.stage:
+    """
+    Bring a dossier to where its originals are.
+
+    While it waits for papers or a fee it stays there; with no original left it is stopped for good
+    (form 05), because DOS-06 knows no refusal after acceptance.
+    """
+    wanted = lifecycle.stage_of([original.standing for original in originals_of(session, dossier.code)])
+    if wanted is None:
+        move_to(session, dossier, Stage.STOPPED, telling)
+        dossier.ended_at = now(session)
+        session.add(dossier)
+    elif wanted == dossier.stage or dossier.stage in lifecycle.PAUSED:
         tell(session, dossier, telling)
         ask_to_continue(session, dossier.code)
     else:
+        move_to(session, dossier, wanted, telling)
+
+
+def come_back(session: Session, dossier: DossierRow, telling: Telling) -> None:
+    """Let a dossier go on that waited for papers, a fee or a decision: first to the counter, then as far as it was."""
+    move_to(session, dossier, Stage.RECEIVED, telling)
+    wanted = lifecycle.stage_of([original.standing for original in originals_of(session, dossier.code)])
+    if wanted is not None and wanted != dossier.stage:
         move_to(session, dossier, wanted, telling)
 
 

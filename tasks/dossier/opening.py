@@ -15,7 +15,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from tasks.dossier.calendar import local
 from tasks.dossier.codes import dossier_code
-from tasks.dossier.lifecycle import ENDED, Stage
+from tasks.dossier.lifecycle import Stage
 from tasks.dossier.moves import Actor, Telling, ask_to_continue, procedure_on, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import check_channels
@@ -196,7 +196,7 @@ def _duplicates(session: Session, opening: Opening, office: OfficeData) -> tuple
             ApplicantRow.identity == opening.applicant.identity.strip(),
             DossierRow.procedure == opening.procedure,
             DossierRow.office == office.code,
-            col(DossierRow.stage).not_in([str(s) for s in ENDED]),
+            col(DossierRow.ended_at).is_(None),
         )
         .order_by(col(DossierRow.opened_at))
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from tasks.dossier.lifecycle import ENDED, Standing
+from tasks.dossier.lifecycle import PAUSED, Standing
 from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 
 
@@ -27,8 +27,8 @@ class Frozen:
     facts: dict[str, Any]
 
 
-def frozen_at(session: Session, office: str) -> list[Frozen]:
-    """Return an office's frozen copies that wait for a person's signature, nearest due first."""
+def frozen_at(session: Session, office: str, *, code: str | None = None) -> list[Frozen]:
+    """Return an office's (or one dossier's) frozen copies that wait for a person's signature, nearest due first."""
     query = (
         select(OriginalRow, DocumentRow, DossierRow)
         .join(DossierRow, col(DossierRow.code) == col(OriginalRow.dossier))
@@ -40,11 +40,14 @@ def frozen_at(session: Session, office: str) -> list[Frozen]:
         )
         .where(
             DossierRow.office == office,
+            col(DossierRow.stage).not_in([str(stage) for stage in PAUSED]),
             OriginalRow.standing == Standing.CERTIFIED,
             DocumentRow.kind == "frozen",
         )
         .order_by(col(DossierRow.due_at), col(DossierRow.code), col(OriginalRow.ordinal))
     )
+    if code is not None:
+        query = query.where(DossierRow.code == code)
     return [
         Frozen(
             dossier=original.dossier,
@@ -63,7 +66,7 @@ def frozen_at(session: Session, office: str) -> list[Frozen]:
 
 def open_dossiers(session: Session, office: str | None = None) -> list[DossierRow]:
     """Return the dossiers whose life has not ended, nearest due first."""
-    query = select(DossierRow).where(col(DossierRow.stage).not_in([str(stage) for stage in ENDED]))
+    query = select(DossierRow).where(col(DossierRow.ended_at).is_(None))
     if office is not None:
         query = query.where(DossierRow.office == office)
     return list(session.exec(query.order_by(col(DossierRow.due_at), col(DossierRow.code))))

@@ -1,0 +1,1 @@
+"""The officials' and the agency's signatures, exactly once."""

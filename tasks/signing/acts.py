@@ -153,11 +153,15 @@ def tell_refused_unlock(chosen: SignList, error: HosoError) -> None:
         _tell_list(session, chosen.office, event, by, chosen.digest, _list_row(session, chosen.digest).body)
 
 
+def _tell_nobody(_: SignOutcome) -> None:
+    """Let outcomes be read from the list that is returned."""
+
+
 def sign_list(
     chosen: SignList,
     sign_one: Callable[[Listed], bool],
     *,
-    told: Callable[[SignOutcome], None] = lambda outcome: None,
+    told: Callable[[SignOutcome], None] = _tell_nobody,
 ) -> list[SignOutcome]:
     """
     Sign every document of an unlocked list by `sign_one` and return what became of each.

@@ -22,7 +22,7 @@ from infra.pdf.signing import check_certificate, sign_field
 from infra.services import services
 from infra.token import Token
 from tasks.dossier.calendar import local
-from tasks.dossier.lifecycle import Standing
+from tasks.dossier.lifecycle import PAUSED, Standing
 from tasks.dossier.moves import (
     Actor,
     Telling,
@@ -165,7 +165,7 @@ def _intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> _T
         original = original_of(session, code, ordinal)
         procedure = procedure_of(session, dossier)
         office = office_of(session, dossier.office)
-        field = _next_field(session, original, procedure, signer.role)
+        field = _next_field(session, dossier, original, procedure, signer.role)
         if field is None:
             return None
         actor = _actor(office, signer)
@@ -198,8 +198,16 @@ def _intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> _T
     raise refusal
 
 
-def _next_field(session: Session, original: OriginalRow, procedure: Procedure, role: str) -> str | None:
+def _next_field(
+    session: Session, dossier: DossierRow, original: OriginalRow, procedure: Procedure, role: str
+) -> str | None:
     """Return the field that this role signs next on an original, or `None` when nothing is left for it."""
+    if dossier.stage in PAUSED:
+        raise Forbidden(
+            f"dossier {dossier.code} stands at {dossier.stage}; nothing of it is signed now.",
+            rule="DOS-06",
+            way_out="“hoso show” says what it waits for.",
+        )
     signed = signed_fields(session, original)
     open_fields = [s.field for s in procedure.signature_steps if s.role == role and s.field not in signed]
     if not open_fields:

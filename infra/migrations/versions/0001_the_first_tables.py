@@ -465,6 +465,7 @@ def _make_tables() -> None:
         "payment",
         sa.Column("dossier", sa.String(), nullable=False),
         sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("paid", sa.Integer(), nullable=False),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paid_to", sa.String(), nullable=True),
         sa.Column("receipt", sa.String(), nullable=True),

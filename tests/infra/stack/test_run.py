@@ -87,7 +87,7 @@ def test_the_settings_file_leads_to_everything_and_holds_no_secret(stack_root: P
     assert len(secrets) > 5
     for secret in secrets:
         assert read_secret(secret) not in content
-    read = Settings(_env_file=file)  # type: ignore[call-arg]
+    read = Settings(_env_file=file)
     for path in (
         read.database_password_file,
         read.database_owner_password_file,

@@ -1,0 +1,384 @@
+"""
+A running office for the tests: real servers, offices of their own, and keys in this process's memory.
+
+The database, the store, the mail server and the portal are the embedded stack's. Keys are `SoftwareDevice`s,
+because a process can load SoftHSM2 with one configuration only; what a real token does is shown by commands
+in processes of their own (`World.hoso`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import io
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email import policy
+from email.message import EmailMessage
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from threading import Barrier
+from typing import TYPE_CHECKING, Any, TypeVar
+from unittest.mock import patch
+
+import psycopg
+import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
+from PIL import Image
+from sqlalchemy import text
+
+from infra.errors import HosoError
+from infra.history.recording import entries
+from infra.services import Services, using
+from infra.settings import Settings, environment
+from infra.stack.layout import Place
+from infra.stack.postgres import administrator
+from infra.stack.run import down, up
+from infra.token import Token
+from infra.token.software import SoftwareDevice
+from tasks.certification.receiving import Presented, Receipt, receive_walk_in
+from tasks.dossier.moves import Actor, look, office_of, originals_of, person
+from tasks.dossier.offices import OfficeData
+from tasks.dossier.opening import Applicant, Opening, load_procedure
+from tasks.dossier.procedures import SHIPPED, read_procedure
+from tasks.dossier.tables import CertificateRow, DossierRow, OfficeRow, OriginalRow
+from tasks.signing.steps import Signer
+
+if TYPE_CHECKING:
+    from tests.conftest import Authority
+
+T = TypeVar("T")
+
+PARTS = ("database", "store", "token", "mail", "portal")
+PIN = "428571"
+VECTORS = Path(__file__).with_name("vectors")
+SCANS = VECTORS / "scans"
+IMAGES = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_office"
+
+#: A procedure that costs nothing and has no register: another agency's signed result.
+RETURN = "return-of-result"
+ALL_DAY = {day: [{"opens": "00:00:00", "closes": "23:59:59"}] for day in range(1, 8)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, read as JSON."""
+        return json.loads(self.out)
+
+
+class Parts(Services):
+    """The real parts, with keys in memory; a test may give any part another value."""
+
+    def __init__(self, chosen: Settings, devices: dict[str, SoftwareDevice]) -> None:
+        super().__init__(chosen)
+        self.devices = devices
+
+    def open_token(self, uri: str, *, pin: str, certificate: bytes) -> Token:
+        label = uri.partition("token=")[2].partition(";")[0]
+        return self.devices[label].open(uri, pin=pin, certificate=certificate)
+
+    def seal_pin(self) -> str:
+        return PIN
+
+
+@dataclass(kw_only=True)
+class World:
+    """A stack and its offices; every office belongs to the test that opened it."""
+
+    root: Path
+    settings: Settings
+    authority: Authority
+    parts: Parts
+    devices: dict[str, SoftwareDevice]
+    keys: dict[str, rsa.RSAPrivateKey]
+    scan: bytes
+    _codes: Iterator[int] = field(default_factory=lambda: count(100))
+
+    # Commands -------------------------------------------------------------------------------------
+
+    def hoso(self, *words: object, **settings: str) -> Said:
+        """Run a command in a process of its own, as a person would."""
+        return self.run("from flows.cli import main; main()", *words, **settings)
+
+    def run(self, program: str, *words: object, **settings: str) -> Said:
+        """Run a Python program with this stack's settings."""
+        env = {name: value for name, value in environment().items() if not name.startswith("HOSO_")}
+        env |= {"HOSO_ENV_FILE": str(self.root / "hoso.env"), **settings}
+        command = [sys.executable, "-c", program, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=120)
+        return Said(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def type(self, *words: object) -> Said:
+        """Run a command in this process: the same words, the same messages, the same exit code."""
+        from flows.cli import main
+
+        out, err = io.StringIO(), io.StringIO()
+        ended = 0
+        with (
+            patch.object(sys, "argv", ["hoso", *map(str, words)]),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                main()
+            except SystemExit as stop:
+                ended = int(stop.code or 0)
+        return Said(code=ended, out=out.getvalue(), err=err.getvalue())
+
+    # Parts ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def having(self, **parts: object) -> Iterator[Parts]:
+        """Work with other parts in place of some, within a `with` block."""
+        changed = Parts(self.settings, self.devices)
+        changed.__dict__.update({**self.parts.__dict__, **parts})
+        with using(changed):
+            yield changed
+
+    def at_once(self, works: Sequence[Callable[[], T]]) -> list[T | Exception]:
+        """Do things at the same moment, each in a thread of its own; return what each gave or raised."""
+        barrier = Barrier(len(works))
+
+        def one(work: Callable[[], T]) -> T | Exception:
+            barrier.wait(30)
+            try:
+                return work()
+            except Exception as error:
+                return error
+
+        with ThreadPoolExecutor(len(works)) as pool:
+            tries = [pool.submit(copy_context().run, one, work) for work in works]
+            return [done.result() for done in tries]
+
+    @contextmanager
+    def owner(self) -> Iterator[psycopg.Connection]:
+        """Yield a connection as PostgreSQL's administrator."""
+        with administrator(Place(self.root), "hoso") as connection:
+            yield connection
+
+    def put(self, statement: str, **values: object) -> None:
+        """Change rows behind the application's back, as time or a mishap would."""
+        with self.parts.database.transaction() as session:
+            session.connection().execute(text(statement), values)
+
+    def ask(self, statement: str, **values: object) -> list[Any]:
+        """Return rows."""
+        with self.parts.database.transaction() as session:
+            return list(session.connection().execute(text(statement), values))
+
+    def counts(self, *tables: str) -> dict[str, int]:
+        """Return how many rows tables have; without names, all of the application's."""
+        names = tables or tuple(
+            r[0] for r in self.ask("select tablename from pg_tables where schemaname = 'public'")
+        )
+        return {n: self.ask(f"select count(*) from {n}")[0][0] for n in names if n != "alembic_version"}
+
+    # Offices and people ---------------------------------------------------------------------------
+
+    def office(self, **changes: object) -> str:
+        """Open an office of its own with certificates for its keys and return its code; it never closes."""
+        code = f"H49.T{next(self._codes)}"
+        body = yaml.safe_load((VECTORS / "office.yaml").read_text(encoding="utf-8"))
+        body |= {"code": code, "hours": ALL_DAY, "holidays": [], "capacity": 20, "slot_minutes": 15, **changes}
+        data = OfficeData.model_validate(body)
+        with self.parts.database.transaction() as session:
+            moment = self.parts.clock.now()
+            session.add(OfficeRow(code=code, body=data.model_dump(mode="json"), loaded_at=moment))
+            session.flush()
+            for number, (key, image) in enumerate(_keys(data), start=1):
+                session.add(self._certificate(code, key, number, (IMAGES / image).read_bytes(), moment))
+        return code
+
+    def _certificate(
+        self, office: str, key: str, number: int, image: bytes, moment: datetime
+    ) -> CertificateRow:
+        """Make a key usable on a device of the office's own."""
+        label = f"{office}-{key}"
+        private = self.keys[key]
+        self.devices[label] = SoftwareDevice(label=label, pin=PIN, keys={bytes([number]): private})
+        der = self.authority.issue(f"{key} {office}", private.public_key(), start=moment - timedelta(days=1))
+        return CertificateRow(
+            sha256=sha256(der).hexdigest(),
+            office=office,
+            key=key,
+            token_uri=f"pkcs11:token={label};id=%{number:02x};type=private",
+            der=der,
+            image=image,
+            registered_at=moment,
+        )
+
+    def officer(self, office: str, staff: str = "mai", role: str = "clerk") -> Actor:
+        """Return somebody of an office as an actor."""
+        with self.parts.database.transaction() as session:
+            data = office_of(session, office)
+        return person(data, data.officer(staff, role), role)  # type: ignore[arg-type]
+
+    def signer(self, office: str, staff: str = "ha", *, token: Token | None = None) -> Signer:
+        """Return an open key: an official's, or the agency's for `seal`."""
+        key = "seal" if staff == "seal" else f"official-{staff}"
+        row = self.ask(
+            "select token_uri, der, image from certificate where office = :o and key = :k", o=office, k=key
+        )[0]
+        opened = token or self.parts.open_token(row.token_uri, pin=PIN, certificate=row.der)
+        role, name = ("agency", "") if staff == "seal" else ("official", staff)
+        return Signer(role=role, staff=name, token=opened, image=row.image)
+
+    # Dossiers -------------------------------------------------------------------------------------
+
+    def received(
+        self,
+        office: str,
+        originals: int = 1,
+        *,
+        applicant: Applicant | None = None,
+        channels: Sequence[str] = (),
+        receipt: Receipt | None = None,
+        by: str = "mai",
+        copies: int = 1,
+    ) -> str:
+        """Receive a walk-in with one-page originals, paid at once, and return the dossier's code."""
+        opening = Opening(
+            office=office, procedure="e-copy", applicant=applicant or somebody(), channels=channels
+        )
+        shown = [
+            Presented(kind=f"Giấy {n}", files=((f"{n}.jpg", self.scan),), copies=copies)
+            for n in range(1, originals + 1)
+        ]
+        actor = self.officer(office, by)
+        return receive_walk_in(opening, shown, receipt or Receipt(paid="BL-1"), by=actor).code
+
+    def frozen(self, office: str, originals: int = 1, **more: Any) -> str:
+        """Receive a walk-in and carry it to the official's list."""
+        code = self.received(office, originals, **more)
+        self.carry(code)
+        return code
+
+    def signed(self, office: str, originals: int = 1, **more: Any) -> str:
+        """Bring a dossier to where officials and agency have signed everything, and nothing was returned yet."""
+        from tasks.signing.steps import sign_original, validate
+
+        code = self.frozen(office, originals, **more)
+        for ordinal in range(1, originals + 1):
+            assert sign_original(code, ordinal, self.signer(office))
+            assert sign_original(code, ordinal, self.signer(office, "seal"))
+            assert validate(code, ordinal)
+        return code
+
+    def carry(self, code: str) -> None:
+        """Carry a dossier as far as it goes without a person."""
+        from flows.dossier import carry
+
+        asyncio.run(carry(code))
+
+    def dossier(self, code: str) -> DossierRow:
+        """Return a dossier as it stands."""
+        with self.parts.database.transaction() as session:
+            return look(session, code)
+
+    def originals(self, code: str) -> list[OriginalRow]:
+        """Return its originals as they stand."""
+        with self.parts.database.transaction() as session:
+            return originals_of(session, code)
+
+    def stage(self, code: str) -> str:
+        """Return where a dossier stands."""
+        return str(self.dossier(code).stage)
+
+    def told(self, code: str) -> list[dict[str, Any]]:
+        """Return what the history says of a dossier."""
+        with self.parts.database.transaction() as session:
+            return [json.loads(entry.content) for entry in entries(session, code)]
+
+    def events(self, code: str) -> list[str]:
+        """Return what happened to a dossier, in order."""
+        return [entry["event"] for entry in self.told(code)]
+
+    def mails(self, code: str) -> list[EmailMessage]:
+        """Return what the mail server took about a dossier, oldest first."""
+        files = sorted((self.root / "mail").glob("*.eml"))
+        read = [email.message_from_bytes(f.read_bytes(), policy=policy.default) for f in files]
+        return [mail for mail in read if code in str(mail["Subject"])]
+
+
+def somebody(**changes: Any) -> Applicant:
+    """Return an applicant whom e-mail reaches; nobody else has this identity."""
+    known = {"name": "Trần Thị Sen", "identity": f"0220{random.randrange(10**8):08d}", **changes}
+    if "email" not in changes and "account" not in changes:
+        known["email"] = "sen.tran@citizen.example"
+    return Applicant(**known)
+
+
+def refused(error: type[HosoError], work: Callable[[], object]) -> HosoError:
+    """Return the error that a piece of work ends with."""
+    try:
+        work()
+    except error as found:
+        return found
+    raise AssertionError(f"{error.__name__} was expected")
+
+
+def small_scan() -> bytes:
+    """Return a colour JPEG of 30 × 20 mm at 200 dpi: the smallest thing that a scan can be."""
+    rng = random.Random(11)
+    colours = [(rng.randrange(256), rng.randrange(256), rng.randrange(256)) for _ in range(96)]
+    small = Image.new("RGB", (12, 8))
+    small.putdata(colours)
+    out = io.BytesIO()
+    small.resize((236, 157), Image.Resampling.BICUBIC).save(out, "JPEG", dpi=(200, 200))
+    return out.getvalue()
+
+
+def _keys(office: OfficeData) -> list[tuple[str, str]]:
+    """Return the keys that an office names, with their images."""
+    people = [(o.key, o.image) for o in office.officers if o.key and o.image]
+    return [(office.seal.key, office.seal.image), *people]
+
+
+@contextmanager
+def running(root: Path, authority: Authority) -> Iterator[World]:
+    """Bring a stack up with procedures loaded, and take it down."""
+    try:
+        settings = Settings(_env_file=up(root, PARTS))  # type: ignore[call-arg]
+        devices: dict[str, SoftwareDevice] = {}
+        parts = Parts(settings, devices)
+        real = Parts(settings, {})
+        parts.__dict__["anchors"] = (*real.anchors, *authority.anchors)
+        parts.__dict__["chain"] = (*real.chain, *authority.chain)
+        for name in ("database", "clock", "work", "archive", "mail", "portal"):
+            getattr(parts, name)
+        keys = {
+            name: rsa.generate_private_key(65537, 2048) for name in ("seal", "official-ha", "official-lam")
+        }
+        world = World(
+            root=root,
+            settings=settings,
+            authority=authority,
+            parts=parts,
+            devices=devices,
+            keys=keys,
+            scan=small_scan(),
+        )
+        with using(parts):
+            assert world.type("procedure", "load").code == 0
+        yield world
+        parts.database.close()
+    finally:
+        down(root, patience=1)
