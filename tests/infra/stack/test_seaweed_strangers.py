@@ -11,7 +11,7 @@ import io
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -251,8 +251,8 @@ def test_s3_refuses_who_has_no_key(stack_root: Path, locked: str) -> None:
 def test_the_application_cannot_undo_a_lock_nor_change_buckets(stack_root: Path, locked: str) -> None:
     ours = client(stack_root)
     sooner = datetime.now(UTC) + timedelta(minutes=5)
-    no_lock = ObjectLockConfig(None, None, None)  # type: ignore[no-untyped-call]
-    for attempt in (
+    no_lock = ObjectLockConfig(None, None, None)
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: ours.remove_object(ARCHIVE_BUCKET, KEY, version_id=locked),
         lambda: ours.set_object_retention(
             ARCHIVE_BUCKET, KEY, Retention(COMPLIANCE, sooner), version_id=locked
@@ -260,7 +260,8 @@ def test_the_application_cannot_undo_a_lock_nor_change_buckets(stack_root: Path,
         lambda: ours.remove_bucket(WORK_BUCKET),
         lambda: ours.make_bucket("of-our-own"),
         lambda: ours.set_object_lock_config(ARCHIVE_BUCKET, no_lock),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(S3Error) as refused:
             attempt()
         assert refused.value.code == "AccessDenied"
