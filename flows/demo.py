@@ -23,10 +23,12 @@ from flows.cli.looking import describe
 from flows.standing import waiting
 from infra.errors import Broken
 from infra.history.recording import head
+from infra.pdf.checking import signatures_of
 from infra.services import services
 from infra.settings import environment
 from infra.stack.sample_scans import SampleOriginal, make_scans
 from tasks.dossier.calendar import local
+from tasks.dossier.papers import newest, read
 
 #: The sample office's file; its keys are those of the embedded stack.
 _OFFICE = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_office" / "office.yaml"
@@ -136,16 +138,7 @@ def _summary(code: str) -> dict[str, Any]:
             {
                 "number": original["number"],
                 "sha256": original["sha256"],
-                "signatures": [
-                    {
-                        "field": s["field"],
-                        "signer": s["signer"],
-                        "kind": "certification" if n == 0 else "approval",
-                        "level": s["level"],
-                        "time": local(s["time"]).isoformat(),
-                    }
-                    for n, s in enumerate(original["signatures"])
-                ],
+                "signatures": _signatures(code, original["ordinal"]),
             }
             for original in described["originals"]
         ],
@@ -159,6 +152,25 @@ def _summary(code: str) -> dict[str, Any]:
             "url": f"{services().settings.prefect_ui_url}/runs/flow-run/{run_id}",
         },
     }
+
+
+def _signatures(code: str, ordinal: int) -> list[dict[str, Any]]:
+    """Return the signatures of a sealed copy as a validator finds them in the file."""
+    parts = services()
+    with parts.database.transaction() as session:
+        document = newest(session, code, ordinal, "sealed")
+    if document is None:
+        raise Broken(f"{code}/{ordinal} has no sealed document")
+    return [
+        {
+            "field": found.field,
+            "signer": found.signer,
+            "kind": found.kind,
+            "level": found.level,
+            "time": local(found.time).isoformat(),
+        }
+        for found in signatures_of(read(document), anchors=parts.anchors, chain=parts.chain)
+    ]
 
 
 def _prefect_state(run_id: str, expected: str) -> str:
@@ -191,4 +203,4 @@ def _tell(summary: dict[str, Any], folder: Path, seconds: float) -> None:
     grid.add_row("summary", str(folder / "summary.json"))
     grid.add_row("Prefect", f"{summary['prefect']['state']}  {summary['prefect']['url']}")
     Console(highlight=False).print(grid)
-    say.print(f"took {seconds:.0f} s; “make up” keeps the stack running to look around")
+    say.print(f"took {seconds:.0f} s; the stack keeps running to look around, “make down” ends it")

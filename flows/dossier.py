@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from uuid import UUID
 
 from prefect import flow
-from prefect.client.schemas.objects import StateDetails, StateType
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 from prefect.states import Completed, State
 
 from flows.appointment import appointment
@@ -20,10 +22,14 @@ from flows.archival import archival
 from flows.certification import certification
 from flows.delivery import delivery, reporting
 from flows.errands import Errand, begin
+from flows.prefect_api import silence_waiting
+from flows.projector import show_timeline, state_of
+from flows.running import StepAhead, only_looking
 from flows.signing import signing
-from flows.standing import Waiting, waiting
-from infra.errors import Broken
+from flows.standing import waiting
+from infra.services import services
 from tasks.dossier import outbox
+from tasks.dossier.moves import look
 
 #: The life, in order. Nothing else says what follows what.
 LIFE: tuple[Callable[[str], Awaitable[None]], ...] = (
@@ -46,36 +52,53 @@ async def carry(code: str) -> int:
             return seen
 
 
+async def is_at_rest(code: str) -> bool:
+    """
+    Whether a dossier has no step ahead of it, so that nothing need be shown being done.
+
+    What the parts write down besides their steps is written; a fault met while looking is left to
+    whoever carries the dossier.
+    """
+    with only_looking():
+        try:
+            for part in LIFE:
+                await part(code)
+        except StepAhead:
+            return False
+        except Exception:  # noqa: BLE001  It comes again where it is written down.
+            return False
+    return True
+
+
 #: The errand that the warm worker has begun for the run that it continues.
 held: ContextVar[Errand | None] = ContextVar("held", default=None)
 
 
-@flow(name="dossier", flow_run_name="{code}", persist_result=False)
+@flow(name="dossier", persist_result=False)
 async def process_dossier(code: str) -> State[None]:
     """
     Carry one dossier on as far as it goes without a person, and wait.
 
     The state's name says what the dossier waits for. Nothing is read from Prefect: pressing Resume or
     Retry looks at the database once more and is harmless. COMPLETED means that the life has ended,
-    FAILED that an engineer must look.
+    FAILED that an engineer must look. A second run for the same dossier does the same and steps aside.
     """
+    silence_waiting()
     errand = held.get() or await begin(code)
     if errand is not None:
         await errand.run(carry)
-        if isinstance(errand.error, Broken):
-            raise errand.error
-    return state_of(await asyncio.to_thread(waiting, code))
+    waits = await asyncio.to_thread(waiting, code)
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        own = await asyncio.to_thread(_run_of, code)
+        if own is not None and own != context.flow_run.id:
+            return Completed(name="ShownElsewhere", message=f"the life of {code} is shown by run {own}")
+        async with get_client() as client:
+            await show_timeline(client, waits, context.flow_run.id)
+    return state_of(waits)
 
 
-def state_of(waits: Waiting) -> State[None]:
-    """Return the state that shows where a dossier stands."""
-    if waits.ended:
-        return Completed(name=waits.name, message=waits.why)
-    return State(
-        type=StateType.PAUSED,
-        name=waits.name,
-        message=waits.why,
-        # With this the UI's Resume schedules the run, which a worker picks up; without it a resumed run
-        # would stand at Running with nobody behind it.
-        state_details=StateDetails(pause_reschedule=True),
-    )
+def _run_of(code: str) -> UUID | None:
+    """Return the run that shows a dossier's life, as we know it."""
+    with services().database.transaction() as session:
+        return look(session, code).run_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import socket
@@ -10,8 +11,12 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
+from uuid import UUID
 
-from flows.standing import NEEDS_ATTENTION
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
+
+from flows.standing import BROKEN, NEEDS_ATTENTION
 from infra.chance import random_id
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.services import services
@@ -20,6 +25,9 @@ from tasks.dossier import outbox
 from tasks.dossier.outbox import Lease
 
 log = logging.getLogger("hoso.errands")
+
+#: The event by which Prefect knows that a run's process lives.
+ALIVE = "prefect.flow-run.heartbeat"
 
 
 @cache
@@ -41,10 +49,14 @@ class Errand:
         Carry the dossier and give it back: done, or put off with its cause.
 
         A fault of a service is tried again later; a refusal and a bug wait for a person under the name
-        NeedsAttention. The lease is renewed by a thread of its own meanwhile.
+        NeedsAttention. The lease is renewed by a thread of its own meanwhile, which also tells Prefect
+        that the run is alive, if one shows this.
         """
         code = self.lease.code
-        threading.Thread(target=self._renew, name=f"lease-{code}", daemon=True).start()
+        context = FlowRunContext.get()
+        run = context.flow_run.id if context and context.flow_run else None
+        hold_on = contextvars.copy_context().run  # Prefect's settings must be seen in the thread, too.
+        threading.Thread(target=hold_on, args=(self._renew, run), name=f"lease-{code}", daemon=True).start()
         try:
             seen = await carry(code)
         except Exception as error:  # noqa: BLE001  How it ended is written down, whatever it was.
@@ -71,11 +83,11 @@ class Errand:
         else:
             # What a bug says may hold anything; only our own words go where everybody can read them.
             said = str(error) if isinstance(error, HosoError) else "see the worker's log"
-            cause, give_up = f"{NEEDS_ATTENTION}{kind}: {said}", True
+            cause, give_up = f"{BROKEN}{kind}: {said}", True
             log.error("dossier %s: %s", self.lease.code, kind, exc_info=error)
         outbox.postpone(self.lease, cause, give_up=give_up)
 
-    def _renew(self) -> None:
+    def _renew(self, run: UUID | None) -> None:
         """Hold on to the lease until the leg has ended or somebody else has the dossier."""
         while not self._ended.wait(services().settings.lease_seconds / 3):
             try:
@@ -83,6 +95,8 @@ class Errand:
                     return
             except Unavailable:
                 log.warning("lease on %s could not be renewed in time", self.lease.code)
+            if run is not None:
+                emit_event(ALIVE, resource={"prefect.resource.id": f"prefect.flow-run.{run}"})
 
 
 async def begin(code: str) -> Errand | None:

@@ -22,6 +22,10 @@ def prepare(chosen: Settings | None = None) -> None:
     export("PREFECT_API_URL", chosen.prefect_api_url)
     export("PREFECT_HOME", str((chosen.var_dir / "prefect-client").absolute()))
     export("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", HEARTBEAT)
+    # A server that is away is told so at once: the work goes on without it and is shown later.
+    export("PREFECT_CLIENT_MAX_RETRIES", "0")
+    export("PREFECT_API_REQUEST_TIMEOUT", "10")
+    export("PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED", "false")
     export("PREFECT_LOGGING_TO_API_ENABLED", "false")
     export("PREFECT_LOGGING_LEVEL", "WARNING")
     export("PREFECT_CLI_COLORS", "false")
@@ -31,4 +35,9 @@ def prepare(chosen: Settings | None = None) -> None:
 
 def silence_waiting() -> None:
     """Drop the engine's line “Finished in state …(type=PAUSED)”, which it logs as an error."""
-    logging.getLogger("prefect.flow_runs").addFilter(lambda record: "PAUSED" not in record.getMessage())
+    logging.getLogger("prefect.flow_runs").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line says anything else than that a run waits now."""
+    return "type=PAUSED" not in record.getMessage()

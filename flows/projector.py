@@ -8,6 +8,7 @@ projector compares it with our database and sets it right; nothing is ever read 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,19 +16,28 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.exceptions import ObjectNotFound
-from prefect.states import Pending, State
-from sqlmodel import col, or_, select
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateDetails, StateType
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Completed, Failed, Pending, State
+from sqlmodel import Session, col, or_, select
 
-from flows.dossier import state_of
 from flows.standing import Waiting, waiting_of
 from flows.timeline import artifact_key, render
 from infra.clock import SystemClock
+from infra.errors import Unavailable
 from infra.services import services
-from tasks.dossier.lifecycle import ENDED, Stage
+from tasks.dossier.lifecycle import Stage
 from tasks.dossier.tables import DossierRow, OutboxRow
+
+log = logging.getLogger("hoso.projector")
 
 #: The deployment that every dossier's run belongs to.
 DEPLOYMENT = "dossier/dossier"
@@ -41,6 +51,10 @@ _GOING = (StateType.RUNNING, StateType.SCHEDULED, StateType.PENDING)
 _PAGE = 200
 
 
+class NotDeployed(Unavailable):
+    """The Prefect server does not know the deployment of dossiers, so that no run can be made."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What one dossier should look like in Prefect, and what we know of its run."""
@@ -50,20 +64,36 @@ class Shown:
     told: str | None
     leased: bool
 
-    @property
-    def picture(self) -> str:
-        """What a run that is right was told; compared with what it was told last."""
-        return f"{self.waits.name}|{self.waits.why}"
+
+def picture_of(waits: Waiting) -> str:
+    """Return what a run that is right was told; compared with what it was told last."""
+    return f"{state_of(waits).type.value}|{waits.name}|{waits.why}"
+
+
+def state_of(waits: Waiting) -> State[None]:
+    """Return the state that shows where a dossier stands: ended, stopped by a bug, or waiting under a name."""
+    if waits.ended:
+        return Completed(name=waits.name, message=waits.why)
+    if waits.broken:
+        return Failed(name=waits.name, message=waits.why)
+    return State(
+        type=StateType.PAUSED,
+        name=waits.name,
+        message=waits.why,
+        # With this the UI's Resume schedules the run, which a worker picks up; without it a resumed run
+        # would stand at Running with nobody behind it.
+        state_details=StateDetails(pause_reschedule=True),
+    )
 
 
 async def run_for(client: PrefectClient, code: str) -> FlowRun:
-    """Return the run that shows a dossier's life, made now if there is none; raises `ObjectNotFound` without deployments."""
+    """Return the run that shows a dossier's life, made now if there is none; raises `NotDeployed`."""
     shown = (await asyncio.to_thread(_pictures, [code]))[0]
     if shown.run_id is not None:
         try:
             return await client.read_flow_run(shown.run_id)
         except ObjectNotFound:
-            pass
+            log.info("dossier %s: its run is gone and is made anew", code)
     return await _make_run(client, shown)
 
 
@@ -72,31 +102,74 @@ async def project(client: PrefectClient, codes: Sequence[str] | None = None) -> 
     Set right the runs of some dossiers, or of every open or freshly ended one; return how many were wrong.
 
     A run that a worker is at is left alone, and one that a button has just set going is given a minute.
+    A dossier that cannot be shown does not keep the others from it.
     """
     pictures = await asyncio.to_thread(_pictures, codes)
     wrong = 0
     for start in range(0, len(pictures), _PAGE):
         page = pictures[start : start + _PAGE]
-        known = [shown.run_id for shown in page if shown.run_id is not None]
-        runs = {}
-        if known:
-            chosen = FlowRunFilter(id=FlowRunFilterId(any_=known))
-            runs = {run.id: run for run in await client.read_flow_runs(flow_run_filter=chosen, limit=_PAGE)}
+        runs = await _runs(client, [shown.run_id for shown in page if shown.run_id is not None])
         for shown in page:
-            wrong += await _set_right(client, shown, runs.get(shown.run_id) if shown.run_id else None)
+            wrong += await _try_right(client, shown, runs.get(shown.run_id) if shown.run_id else None)
+    if codes is None and (strays := await _strays(client, {shown.waits.code for shown in pictures})):
+        wrong += await project(client, strays)
     return wrong
+
+
+async def _runs(client: PrefectClient, ids: list[UUID]) -> dict[UUID, FlowRun]:
+    """Return those of some runs that Prefect still has."""
+    if not ids:
+        return {}
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=ids))
+    return {run.id: run for run in await client.read_flow_runs(flow_run_filter=chosen, limit=_PAGE)}
+
+
+async def _strays(client: PrefectClient, looked_at: set[str]) -> list[str]:
+    """Return the ended dossiers whose run somebody has set going, cancelled or failed since its end was shown."""
+    try:
+        deployment = await client.read_deployment_by_name(DEPLOYMENT)
+    except ObjectNotFound:
+        return []
+    types = [t for t in StateType if t not in (StateType.COMPLETED, StateType.PAUSED)]
+    chosen = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
+        state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=types),
+            name=FlowRunFilterStateName(not_any_=[Stage.BOOKED.value]),
+        ),
+    )
+    runs = await client.read_flow_runs(flow_run_filter=chosen, limit=_PAGE)
+    names = sorted({run.name for run in runs} - looked_at)
+    return await asyncio.to_thread(_known, names) if names else []
+
+
+async def _try_right(client: PrefectClient, shown: Shown, run: FlowRun | None) -> bool:
+    """Set one run right if it is wrong and can be; return whether that was done."""
+    try:
+        return await _set_right(client, shown, run)
+    except (NotDeployed, PrefectHTTPStatusError, ObjectNotFound) as error:
+        log.warning("dossier %s cannot be shown: %s", shown.waits.code, error)
+        return False
 
 
 async def _set_right(client: PrefectClient, shown: Shown, run: FlowRun | None) -> bool:
     """Make or correct one run; return whether that was needed."""
-    if run is None:
-        await _make_run(client, shown)
-        return True
-    if shown.leased or _is_right(shown, run) or _is_starting(run):
+    if run is not None and not shown.leased and _is_right(shown, run):
+        if shown.told != picture_of(shown.waits):
+            await asyncio.to_thread(remember, run.id, shown.waits)
         return False
-    await client.set_flow_run_state(run.id, state_of(shown.waits), force=True)
+    if shown.leased or (run is not None and _is_starting(run)):
+        return False
+    # Between the first look and now a worker may have carried it on; only the newest truth is written.
+    shown = (await asyncio.to_thread(_pictures, [shown.waits.code]))[0]
+    if shown.leased:
+        return False
+    if run is None:
+        run = await _make_run(client, shown)
+    else:
+        await client.set_flow_run_state(run.id, state_of(shown.waits), force=True)
     await show_timeline(client, shown.waits, run.id)
-    await asyncio.to_thread(_remember, shown.waits.code, run.id, shown.picture)
+    await asyncio.to_thread(remember, run.id, shown.waits)
     return True
 
 
@@ -114,29 +187,36 @@ def _is_right(shown: Shown, run: FlowRun) -> bool:
 def _is_starting(run: FlowRun) -> bool:
     """Whether a button or a worker set a run going so recently that its leg may be about to begin."""
     state = run.state
-    if state is None or state.type not in _GOING or state.name == "Booked":
+    if state is None or state.type not in _GOING or state.name == Stage.BOOKED:
         return False
     since = state.timestamp if isinstance(state.timestamp, datetime) else None
     return since is not None and SystemClock().now() - since.astimezone(UTC) < _STARTING
 
 
 async def _make_run(client: PrefectClient, shown: Shown) -> FlowRun:
-    """Make the run of a dossier that has none, in the state that is true now."""
+    """
+    Make the run of a dossier that has none, in the state that is true now.
+
+    The code is the run's key, so that two who make it at once make one.
+    """
     waits = shown.waits
-    deployment = await client.read_deployment_by_name(DEPLOYMENT)
-    booked = waits.stage == Stage.BOOKED and waits.name == "Booked"
+    try:
+        deployment = await client.read_deployment_by_name(DEPLOYMENT)
+    except ObjectNotFound as error:
+        raise NotDeployed("Prefect does not know the deployment “dossier”; run “hoso deploy”") from error
+    booked = waits.name == Stage.BOOKED
+    wanted = Pending(name=waits.name, message=waits.why) if booked else state_of(waits)
     run = await client.create_flow_run_from_deployment(
         deployment.id,
         parameters={"code": waits.code},
         name=waits.code,
         tags=[f"office:{waits.office}", f"procedure:{waits.procedure}"],
-        state=Pending(name="Booked", message=waits.why) if booked else state_of(waits),
+        state=wanted,
+        idempotency_key=waits.code,
     )
-    if not booked:
-        # A server may begin a new run anew; say once more where it stands.
+    if run.state is None or (run.state.type, run.state.name) != (wanted.type, wanted.name):
         await client.set_flow_run_state(run.id, state_of(waits), force=True)
-    await show_timeline(client, waits, run.id)
-    await asyncio.to_thread(_remember, waits.code, run.id, shown.picture)
+    await asyncio.to_thread(remember, run.id, waits)
     return run
 
 
@@ -163,31 +243,31 @@ def _pictures(codes: Sequence[str] | None) -> list[Shown]:
         if codes is not None:
             query = query.where(col(DossierRow.code).in_(list(codes)))
         else:
-            ended = [str(stage) for stage in ENDED]
-            query = query.where(
-                or_(
-                    col(DossierRow.stage).not_in(ended),
-                    # Its end was not shown yet.
-                    col(DossierRow.shown).is_(None),
-                    ~col(DossierRow.shown).startswith(col(DossierRow.stage)),
-                )
-            )
+            shown = col(DossierRow.shown)
+            end_not_shown = or_(shown.is_(None), ~shown.startswith(StateType.COMPLETED.value))
+            query = query.where(or_(col(DossierRow.ended_at).is_(None), end_not_shown))
         moment = services().clock.now()
         return [
-            Shown(
-                waits=waiting_of(session, dossier),
-                run_id=dossier.run_id,
-                told=dossier.shown,
-                leased=lease_until is not None and lease_until > moment,
-            )
+            _shown(session, dossier, leased=lease_until is not None and lease_until > moment)
             for dossier, lease_until in session.exec(query.order_by(col(DossierRow.code)))
         ]
 
 
-def _remember(code: str, run_id: UUID, picture: str) -> None:
-    """Keep which run shows a dossier and what it was told."""
+def _shown(session: Session, dossier: DossierRow, *, leased: bool) -> Shown:
+    """Return what Prefect should show of one dossier."""
+    return Shown(waits=waiting_of(session, dossier), run_id=dossier.run_id, told=dossier.shown, leased=leased)
+
+
+def _known(names: Sequence[str]) -> list[str]:
+    """Return those of some names that are codes of dossiers."""
     with services().database.transaction() as session:
-        dossier = session.get_one(DossierRow, code)
+        return list(session.exec(select(DossierRow.code).where(col(DossierRow.code).in_(list(names)))))
+
+
+def remember(run_id: UUID, told: Waiting) -> None:
+    """Keep which run shows a dossier, and what it was told."""
+    with services().database.transaction() as session:
+        dossier = session.get_one(DossierRow, told.code)
         dossier.run_id = run_id
-        dossier.shown = picture
+        dossier.shown = picture_of(told)
         session.add(dossier)

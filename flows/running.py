@@ -33,7 +33,7 @@ log = logging.getLogger("hoso.running")
 PATIENCE: list[float] = [0.5, 2.0]
 
 
-class StepAhead(Exception):  # noqa: N818  It is an answer, not an error.
+class StepAhead(Exception):
     """Somebody who only looks has come to a step that is to be done."""
 
 
@@ -50,7 +50,7 @@ def only_looking() -> Iterator[None]:
         _only_looking.reset(token)
 
 
-def worth_retrying(step: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Retry only failures that time can cure; a refusal is an answer."""
     try:
         state.result()

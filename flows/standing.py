@@ -17,11 +17,13 @@ from tasks.dossier.waiting import frozen_at
 
 #: The last words of the outbox for an error that a person must look at.
 NEEDS_ATTENTION = "needs attention: "
+#: The same, where the cause is a bug or damage.
+BROKEN = "broken: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Where a dossier stands: the state's name, a sentence about it, and whether its life has ended."""
+    """Where a dossier stands: the state's name, a sentence about it, whether its life has ended or is broken."""
 
     code: str
     name: str
@@ -33,6 +35,8 @@ class Waiting:
     procedure: str
     #: Whose turn it is: a staff code, or who else is waited for.
     whom: str
+    #: Whether a bug or damage holds it up, so that an engineer must look.
+    broken: bool = False
 
 
 def waiting(code: str) -> Waiting:
@@ -43,7 +47,9 @@ def waiting(code: str) -> Waiting:
 
 def waiting_of(session: Session, dossier: DossierRow) -> Waiting:
     """Return what a dossier waits for, from the database alone."""
-    name, why = _cause(session, dossier)
+    errand = session.get(OutboxRow, dossier.code)
+    last_error = (errand.last_error if errand else None) or ""
+    name, why = _cause(session, dossier, last_error)
     if dossier.due_at and dossier.stage not in ENDED:
         why = f"{why}; due {local(dossier.due_at):%Y-%m-%d %H:%M}"
     return Waiting(
@@ -51,6 +57,7 @@ def waiting_of(session: Session, dossier: DossierRow) -> Waiting:
         name=name,
         why=why,
         ended=dossier.ended_at is not None,
+        broken=last_error.startswith(BROKEN),
         stage=dossier.stage,
         due_at=dossier.due_at,
         office=dossier.office,
@@ -97,13 +104,13 @@ _WHY = {
 }
 
 
-def _cause(session: Session, dossier: DossierRow) -> tuple[str, str]:
+def _cause(session: Session, dossier: DossierRow, last_error: str) -> tuple[str, str]:
     """Return the name and the sentence of what a dossier waits for."""
-    errand = session.get(OutboxRow, dossier.code)
-    if errand is not None and errand.last_error:
-        if errand.last_error.startswith(NEEDS_ATTENTION):
-            return "NeedsAttention", errand.last_error.removeprefix(NEEDS_ATTENTION)
-        return "AwaitingService", errand.last_error
+    for mark in (NEEDS_ATTENTION, BROKEN):
+        if last_error.startswith(mark):
+            return "NeedsAttention", last_error.removeprefix(mark)
+    if last_error:
+        return "AwaitingService", last_error
     if dossier.stage == Stage.SIGNED:
         return _return_cause(session, dossier)
     if dossier.stage == Stage.RETURNED:

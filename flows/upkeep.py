@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.dossier import carry
-from flows.errands import Errand, owner
+from flows.errands import Errand, begin, owner
 from flows.projector import project
 from tasks.appointment.acts import keep_no_shows
 from tasks.archival.steps import ask_for_archive
@@ -26,8 +28,7 @@ async def sweep(limit: int = 200) -> State[None]:
             break
         await Errand(lease=leases[0]).run(carry)
         carried += 1
-    async with get_client() as client:
-        wrong = await project(client)
+    wrong = await _show(None)
     return Completed(message=f"{carried} dossiers carried on, {wrong} runs set right")
 
 
@@ -42,8 +43,17 @@ async def no_shows() -> State[None]:
 async def archive_returned() -> State[None]:
     """Ask for the archive of every returned dossier and carry them there."""
     codes = await asyncio.to_thread(ask_for_archive, None)
+    carried = 0
     for code in codes:
-        lease = await asyncio.to_thread(outbox.take_one, owner(), code)
-        if lease is not None:
-            await Errand(lease=lease).run(carry)
-    return Completed(message=f"{len(codes)} dossiers asked for")
+        errand = await begin(code)  # Nothing is begun where a warm worker is at it already.
+        if errand is not None:
+            await errand.run(carry)
+            carried += errand.error is None
+    await _show(codes)
+    return Completed(message=f"{len(codes)} dossiers asked for, {carried} carried on here")
+
+
+async def _show(codes: Sequence[str] | None) -> int:
+    """Set the runs of some dossiers right, or of all, and return how many were wrong."""
+    async with get_client() as client:
+        return await project(client, codes)

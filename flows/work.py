@@ -10,20 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import cast
 
 import httpx
 import psycopg
-from prefect.client.orchestration import PrefectClient, get_client
-from prefect.exceptions import PrefectException
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, StateType
+from prefect.context import AsyncClientContext
+from prefect.exceptions import Abort, Pause, PrefectException
 from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Pending
 
 from flows import dossier
 from flows.errands import Errand, owner
 from flows.prefect_api import silence_waiting
-from flows.projector import project, run_for, show_timeline
+from flows.projector import NotDeployed, project, remember, run_for
 from flows.standing import waiting
 from infra.database import connection_url
 from infra.errors import HosoError, Unavailable
@@ -37,10 +43,15 @@ log = logging.getLogger("hoso.work")
 ROOM = 4
 #: Seconds after which it looks for work although nobody woke it.
 LOOK = 5.0
-#: Seconds between two comparisons of every open dossier with its run.
+#: Seconds between two comparisons of every open dossier with its run, and the share of its time that
+#: comparing may take where there are very many.
 COMPARE = 15.0
+COMPARE_SHARE = 0.05
 #: Seconds for which Prefect is not asked again after it did not answer.
 LEAVE_ALONE = 5.0
+
+#: What Prefect's client and engine raise when the server does not answer or does not agree.
+_PREFECT_SAYS_NO = (httpx.HTTPError, PrefectException, Abort, Pause, OSError)
 
 
 class Worker:
@@ -49,36 +60,45 @@ class Worker:
     def __init__(self) -> None:
         """Prepare to work; nothing is taken before `run`."""
         self._woken = asyncio.Event()
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._prefect_away_until = 0.0
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then finish the legs that have begun."""
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._stop)
+        """Work until `stop`, then finish the legs that have begun."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(3 * ROOM, thread_name_prefix="step"))
         silence_waiting()
-        side = [asyncio.create_task(self._listen()), asyncio.create_task(self._compare())]
         log.info("worker %s looks for dossiers", owner())
-        while not self._stopping.is_set():
+        # One client for all legs. Leases renew themselves and tell Prefect that their run is alive, so the
+        # engine need not, with a thread a leg.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            async with AsyncClientContext.get_or_create() as context:
+                await self._work(context.client)
+
+    async def _work(self, client: PrefectClient) -> None:
+        """Look for dossiers until told to stop."""
+        side = [asyncio.create_task(self._listen()), asyncio.create_task(self._compare(client))]
+        while not self._stopping:
             self._woken.clear()
-            await self._take()
+            await self._take(client)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), LOOK)
         for one in side:
             one.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
 
-    def _stop(self) -> None:
-        """Take nothing more."""
-        self._stopping.set()
-        self._woken.set()
+    def stop(self) -> None:
+        """Take nothing more; may be called from any thread, and before the work has begun."""
+        self._stopping = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._woken.set)
 
-    async def _take(self) -> None:
+    async def _take(self, client: PrefectClient) -> None:
         """Take as many due dossiers as there is room for."""
         room = ROOM - len(self._errands)
-        if room <= 0:
+        if room <= 0 or self._stopping:
             return
         try:
             leases = await asyncio.to_thread(outbox.take, owner(), room)
@@ -86,7 +106,7 @@ class Worker:
             log.warning("%s", error)
             return
         for lease in leases:
-            errand = asyncio.create_task(self._carry(Errand(lease=lease)))
+            errand = asyncio.create_task(self._carry(client, Errand(lease=lease)))
             self._errands.add(errand)
             errand.add_done_callback(self._done)
 
@@ -95,33 +115,46 @@ class Worker:
         self._errands.discard(errand)
         self._woken.set()
 
-    async def _carry(self, errand: Errand) -> None:
+    async def _carry(self, client: PrefectClient, errand: Errand) -> None:
         """Carry one dossier, shown in Prefect if it answers, and without it if not."""
         code = errand.lease.code
         try:
-            async with self._client() as client:
-                if client is None or not await self._run_shown(client, errand):
-                    await errand.run(dossier.carry)
+            if not self._prefect_answers() or not await self._carry_shown(client, errand):
+                await errand.run(dossier.carry)
         except HosoError as error:
             # The lease runs out and another look follows; nothing is lost.
             log.warning("dossier %s: %s", code, error)
+        except Exception:
+            log.exception("dossier %s is left until its lease runs out", code)
 
-    async def _run_shown(self, client: PrefectClient, errand: Errand) -> bool:
-        """Continue the dossier's own run; return whether the errand has run (whatever Prefect said after)."""
+    async def _carry_shown(self, client: PrefectClient, errand: Errand) -> bool:
+        """Carry a dossier where Prefect can see it; return whether it was carried, whatever Prefect said after."""
         code = errand.lease.code
         try:
-            run = await run_for(client, code)
-            await client.set_flow_run_state(run.id, Pending(name="Continuing"), force=True)
-            run = await client.read_flow_run(run.id)
-            dossier.held.set(errand)
-            await run_flow(
-                dossier.process_dossier, flow_run=run, parameters={"code": code}, return_type="state"
-            )
-            waits = await asyncio.to_thread(waiting, code)
-            await show_timeline(client, waits, run.id)
-        except (httpx.HTTPError, PrefectException, OSError) as error:
+            if await dossier.is_at_rest(code):
+                # A leg without a step would only cost the server work.
+                await errand.run(dossier.carry)
+                await project(client, [code])
+            else:
+                await self._continue(client, errand)
+        except NotDeployed as error:
+            log.warning("dossier %s goes on without being shown: %s", code, error)
+        except _PREFECT_SAYS_NO as error:
             self._prefect_away(error)
         return errand.ended
+
+    async def _continue(self, client: PrefectClient, errand: Errand) -> None:
+        """Continue the dossier's own run with the errand that was begun for it."""
+        code = errand.lease.code
+        run = await run_for(client, code)
+        if run.state is None or run.state.type not in _CAN_GO_ON:
+            await client.set_flow_run_state(run.id, Pending(name="Continuing"), force=True)
+        dossier.held.set(errand)
+        leg = run_flow(
+            dossier.process_dossier, flow_run=_bare(run), parameters={"code": code}, return_type="state"
+        )
+        await cast("Awaitable[object]", leg)
+        await asyncio.to_thread(remember, run.id, await asyncio.to_thread(waiting, code))
 
     async def _listen(self) -> None:
         """Be woken by the database for as long as the worker works, over any number of connections."""
@@ -140,40 +173,62 @@ class Worker:
                 log.warning("the database does not wake us: %s", type(error).__name__)
                 await asyncio.sleep(1.0)
 
-    async def _compare(self) -> None:
+    async def _compare(self, client: PrefectClient) -> None:
         """Compare every open dossier with its run, again and again."""
         while True:
+            began = time.monotonic()
             try:
-                async with self._client() as client:
-                    if client is not None and (wrong := await project(client)):
-                        log.info("set %d runs right", wrong)
-            except (httpx.HTTPError, PrefectException, OSError) as error:
+                if self._prefect_answers() and (wrong := await project(client)):
+                    log.info("set %d runs right", wrong)
+            except _PREFECT_SAYS_NO as error:
                 self._prefect_away(error)
             except HosoError as error:
                 log.warning("%s", error)
-            await asyncio.sleep(COMPARE)
+            except Exception:
+                log.exception("the comparison with Prefect")
+            await asyncio.sleep(max(COMPARE, (time.monotonic() - began) / COMPARE_SHARE))
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[PrefectClient | None]:
-        """Yield a client, or nothing while Prefect is known to be away."""
-        if asyncio.get_running_loop().time() < self._prefect_away_until:
-            yield None
-            return
-        async with get_client() as client:
-            trouble = await client.api_healthcheck()
-            if trouble is not None:
-                self._prefect_away(trouble)
-            yield None if trouble else client
+    def _prefect_answers(self) -> bool:
+        """Whether Prefect is worth asking: it has not just failed to answer."""
+        return time.monotonic() >= self._prefect_away_until
 
-    def _prefect_away(self, error: Exception) -> None:
+    def _prefect_away(self, error: BaseException) -> None:
         """Leave Prefect alone for a while."""
-        log.warning("Prefect does not answer (%s); dossiers go on without it", type(error).__name__)
-        self._prefect_away_until = asyncio.get_running_loop().time() + LEAVE_ALONE
+        log.warning("Prefect does not take part (%s); dossiers go on without it", type(error).__name__)
+        self._prefect_away_until = time.monotonic() + LEAVE_ALONE
+
+
+#: States from which the engine may set a run going; from others it is forced to begin anew first.
+_CAN_GO_ON = (StateType.PENDING, StateType.PAUSED, StateType.RUNNING)
+
+
+def _bare(run: FlowRun) -> FlowRun:
+    """
+    Return a run as the engine should take it up.
+
+    Without its deployment, because the engine would open a web socket and a thread for every leg to hear
+    of a suspension, and a leg is over by then; with a fresh policy, because the engine writes it back and
+    the old one holds a key for every time that the run has waited.
+    """
+    return run.model_copy(
+        update={
+            "deployment_id": None,
+            "empirical_policy": FlowRunPolicy(retries=0, retry_delay=0),
+            "state": Pending(),
+        }
+    )
 
 
 def work() -> None:
-    """Work until told to stop."""
+    """Work until told to stop by SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("hoso").setLevel(logging.INFO)
     for noisy in ("httpx", "httpcore", "prefect"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    asyncio.run(Worker().run())
+    worker = Worker()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: worker.stop())
+    # Not in the main thread: there the engine takes SIGTERM for itself during every leg, and would end one
+    # in its middle.
+    with ThreadPoolExecutor(1, thread_name_prefix="worker") as thread:
+        thread.submit(asyncio.run, worker.run()).result()

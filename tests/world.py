@@ -46,6 +46,8 @@ from infra.stack.postgres import administrator
 from infra.stack.run import down, up
 from infra.token import Token
 from infra.token.software import SoftwareDevice
+from tasks.appointment.acts import book
+from tasks.appointment.rules import next_slot
 from tasks.certification.receiving import Presented, Receipt, receive_walk_in
 from tasks.dossier.moves import Actor, look, office_of, originals_of, person
 from tasks.dossier.offices import OfficeData
@@ -197,7 +199,7 @@ class World:
         """Open an office of its own with certificates for its keys and return its code; it never closes."""
         code = f"H49.T{next(self._codes)}"
         body = yaml.safe_load((VECTORS / "office.yaml").read_text(encoding="utf-8"))
-        body |= {"code": code, "hours": ALL_DAY, "holidays": [], "capacity": 20, "slot_minutes": 15, **changes}
+        body |= {"code": code, "hours": ALL_DAY, "holidays": [], "capacity": 60, "slot_minutes": 15, **changes}
         data = OfficeData.model_validate(body)
         with self.parts.database.transaction() as session:
             moment = self.parts.clock.now()
@@ -242,6 +244,23 @@ class World:
         return Signer(role=role, staff=name, token=opened, image=row.image)
 
     # Dossiers -------------------------------------------------------------------------------------
+
+    def booked(
+        self, office: str, at: datetime | None = None, *, applicant: Applicant | None = None, **more: Any
+    ) -> str:
+        """Book a slot (the next one, if none is named) and return the dossier's code."""
+        opening = Opening(office=office, procedure="e-copy", applicant=applicant or somebody(), **more)
+        return book(opening, at or self.slot(office), by=Actor(role="citizen")).opened.code
+
+    def slot(self, office: str, ahead: int = 0) -> datetime:
+        """Return the start of an office's next slot, or of one some slots later."""
+        with self.parts.database.transaction() as session:
+            data = office_of(session, office)
+        now = moment = self.parts.clock.now()
+        for _ in range(ahead + 1):
+            found = next_slot(moment, data.calendar(), data.slot_minutes, now=now)
+            moment = found + timedelta(minutes=data.slot_minutes)
+        return found
 
     def received(
         self,

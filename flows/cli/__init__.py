@@ -8,6 +8,7 @@ Acts at the counter import neither Prefect nor pyHanko, so that they answer with
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 
 import typer
@@ -23,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+_LIKE_A_CODE = re.compile(r"[0-9A-Z.]+-\d{6,8}-\d{4,7}")
 
 #: Which module adds which commands; only the one that is asked for is loaded, because loading costs time.
 ROOMS = {
@@ -46,19 +49,25 @@ def main() -> None:
     try:
         app()
     except HosoError as error:
-        say_error(error)
+        say_error(error, about=_dossier_in(sys.argv[1:]))
         sys.exit(exit_code(error))
 
 
-def say_error(error: HosoError) -> None:
-    """Print an error as the person at the counter needs it: what, which rule, what may be done."""
+def _dossier_in(words: list[str]) -> str:
+    """Return the dossier code among the words of a command line, if there is one."""
+    return next((word for word in words if _LIKE_A_CODE.fullmatch(word)), "")
+
+
+def say_error(error: HosoError, *, about: str = "") -> None:
+    """Print an error as the person at the counter needs it: which dossier, what, which rule, what may be done."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    about = f"{about}: " if about and about not in str(error) else ""
     if isinstance(error, Forbidden):
-        console.print(f"No: {error.message} [{error.rule}]", markup=False, style="bold red")
+        console.print(f"No: {about}{error.message} [{error.rule}]", markup=False, style="bold red")
         console.print(error.way_out, markup=False)
     else:
         kind = "Not now" if isinstance(error, Unavailable) else "Broken"
-        console.print(f"{kind}: {error}", markup=False, style="bold red")
+        console.print(f"{kind}: {about}{error}", markup=False, style="bold red")
 
 
 def exit_code(error: HosoError) -> int:

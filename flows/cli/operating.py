@@ -1,4 +1,4 @@
-"""Commands of those who run the system: the warm worker, deployments, the archive's probe, migrations, the demo."""
+"""Commands of those who run the system: the warm worker, deployments, the archive's probe, migrations, the demo, latency."""
 
 from __future__ import annotations
 
@@ -120,3 +120,14 @@ def demo(
     from flows.demo import demo as run_demo
 
     run_demo(folder)
+
+
+@app.command("bench-latency")
+def bench_latency(
+    acts: Annotated[int, typer.Option("--acts", min=1, help="At least so many acts.")] = 50,
+) -> None:
+    """Measure, on the running stack, how long what follows from an act takes."""
+    from flows.latency import bench_latency as bench
+    from flows.latency import tell_latency
+
+    tell_latency(bench(acts))

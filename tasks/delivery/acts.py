@@ -54,7 +54,8 @@ def redirect(code: str, channel: str, *, email: str | None, account: str | None,
         )
         leg.state = "queued"
         leg.next_try_at = leg.ended_at = None
-        # Another address is another errand: a server that knows the old Message-ID must not drop it.
+        leg.errand += 1
+        leg.attempts = 0
         session.add(leg)
         _end_task(session, code, f"undelivered-{channel}", by)
         private: dict[str, Json] = {"email": email, "account": account}

@@ -32,6 +32,7 @@ class _Errand:
 
     code: str
     channel: str
+    errand: int
     number: int
     address: str
     office: OfficeData
@@ -58,7 +59,7 @@ def legs_due(code: str) -> list[str]:
             for leg in legs_of(session, code)
             if leg.ended_at is None
             and leg.channel != "paper"
-            and leg.state in ("queued", "deferred", "ambiguous")
+            and leg.state in ("queued", "trying", "deferred", "ambiguous")
             and (leg.next_try_at is None or leg.next_try_at <= moment)
         ]
 
@@ -171,8 +172,13 @@ def _begin(code: str, channel: str) -> _Errand | None:
             return None
         office = office_of(session, dossier.office)
         applicant = session.get_one(ApplicantRow, code)
+        if leg.state == "trying":
+            # An earlier try died before its answer was written down: what it sent may have arrived.
+            leg.ambiguous += 1
+            tell(session, dossier, Telling(event="leg:interrupted", facts={"channel": channel}))
         leg.attempts += 1
-        leg.message_id = leg.message_id or message_id(f"{code}/{channel}", office.mailbox)
+        leg.state = "trying"
+        leg.message_id = message_id(f"{code}/{channel}/{leg.errand}", office.mailbox)
         session.add(leg)
         tell(session, dossier, Telling(event="leg:tried", facts={"channel": channel, "try": leg.attempts}))
         documents = [(o, final_document(session, o)) for o in valid_originals(session, code)]
@@ -181,6 +187,7 @@ def _begin(code: str, channel: str) -> _Errand | None:
     return _Errand(
         code=code,
         channel=channel,
+        errand=leg.errand,
         number=leg.attempts,
         address=address or "",
         office=office,
@@ -196,7 +203,10 @@ def _deposit(errand: _Errand) -> str:
     try:
         receipts = [
             portal.deposit(
-                account=errand.address, deposit_id=f"{errand.code}/{name}", filename=name, content=content
+                account=errand.address,
+                deposit_id=f"{errand.code}/{errand.errand}/{name}",
+                filename=name,
+                content=content,
             )
             for name, content in errand.files
         ]
@@ -211,7 +221,7 @@ def _mail(errand: _Errand) -> str:
         code=errand.code,
         office=errand.office,
         to=errand.address,
-        message_id=message_id(f"{errand.code}/email", errand.office.mailbox),
+        message_id=message_id(f"{errand.code}/email/{errand.errand}", errand.office.mailbox),
         files=errand.files,
         verify_url=services().settings.verify_url,
     )
@@ -238,7 +248,7 @@ def _end(
         leg.state = following.state
         leg.last_answer = answer[:300]
         leg.receipt = receipt
-        leg.ambiguous = ambiguous
+        leg.ambiguous = max(leg.ambiguous, ambiguous)
         leg.next_try_at = moment + following.wait if following.wait else None
         if following.wait is None:
             leg.ended_at = moment

@@ -16,8 +16,11 @@ class LegRow(SQLModel, table=True):
 
     dossier: str = Field(primary_key=True, foreign_key="dossier.code")
     channel: str = Field(primary_key=True)
-    #: `queued`, `deferred`, `ambiguous`, `at-counter`; ends as `accepted`, `collected`, `refused`
+    #: `queued`, `trying`, `deferred`, `ambiguous`, `at-counter`; ends as `accepted`, `collected`, `refused`,
+    #: `confirmed` (on the applicant's word), or `ambiguous` when it may have arrived and is not sent again
     state: str = "queued"
+    #: Counts the addresses that were tried; each is an errand of its own, with its own Message-ID.
+    errand: int = 0
     attempts: int = 0
     ambiguous: int = 0
     message_id: str | None = None

@@ -80,9 +80,16 @@ def check_applicant(applicant: Applicant) -> None:
 
 
 def answered_before(session: Session, opening: Opening) -> Opened | None:
-    """Return the earlier answer to the same request; refuses the same id for another request."""
+    """
+    Return the earlier answer to the same request; refuses the same id for another request.
+
+    A request that comes twice at once is answered by the first: the second waits here for its commit.
+    """
     if opening.request_id is None:
         return None
+    session.connection().exec_driver_sql(
+        "select pg_advisory_xact_lock(hashtextextended(%s, 1))", (opening.request_id,)
+    )
     row = session.get(CommandRow, opening.request_id)
     if row is None:
         return None

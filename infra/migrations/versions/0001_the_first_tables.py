@@ -345,6 +345,7 @@ def _make_tables() -> None:
         sa.Column("dossier", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("errand", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("ambiguous", sa.Integer(), nullable=False),
         sa.Column("message_id", sa.String(), nullable=True),
