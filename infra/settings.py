@@ -26,6 +26,7 @@ class Settings(BaseSettings):
 
     #: PostgreSQL, without passwords: `postgresql+psycopg://hoso_app@127.0.0.1:5432/hoso`.
     database_url: str = ""
+    #: The password of that role.
     database_password_file: Path = Path("var/stack/secrets/hoso_app")
     #: The role that owns the tables; used by migrations only.
     database_owner_password_file: Path = Path("var/stack/secrets/hoso_owner")
@@ -33,11 +34,14 @@ class Settings(BaseSettings):
     database_admin_url: str = ""
     database_admin_password_file: Path = Path("var/stack/secrets/postgres")
 
-    #: The S3 server, as `host:port`, and its two buckets: work documents, and the locked archive.
+    #: The S3 server, as `host:port`.
     s3_endpoint: str = ""
+    #: Whether the S3 server is spoken to over TLS.
     s3_secure: bool = False
+    #: The application's credentials at the S3 server.
     s3_access_key: str = "hoso"
     s3_secret_key_file: Path = Path("var/stack/secrets/s3_hoso")
+    #: The bucket of work documents, and the one with object lock.
     s3_work_bucket: str = "hoso-work"
     s3_archive_bucket: str = "hoso-archive"
     #: `host:port` of every door of the store that must refuse strangers, separated by commas.
@@ -51,6 +55,7 @@ class Settings(BaseSettings):
     #: Folder of PEM certificates that signatures are checked against.
     trust_anchors: Path = Path("var/stack/pki/anchors")
 
+    #: The mail server that takes the office's e-mail.
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25
     #: Whether the mail server must be spoken to through STARTTLS; an office's own server should be.
@@ -65,6 +70,7 @@ class Settings(BaseSettings):
     portal_url: str = ""
     portal_token_file: Path | None = None
 
+    #: The Prefect server's API, and the address of its page for people.
     prefect_api_url: str = ""
     prefect_ui_url: str = ""
 
