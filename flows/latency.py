@@ -89,7 +89,7 @@ def _one_life(number: int, original: Sequence[str]) -> Iterator[Act]:
     digest = json.loads(listed)["digest"]
     yield _act("sign", _hoso("sign", "--manifest", digest, "--pin-file", str(pin), "--by", "ha")[0], code)
     _seen(code, "result:returned", "Returned")
-    yield _act("archive", _hoso("archive", code)[0], code)
+    yield _act("archive", _hoso("archive", code, "--by", "mai")[0], code)
 
 
 def _book(number: int) -> tuple[float, str]:

@@ -24,9 +24,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateName,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateDetails, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Completed, Failed, Pending, State
+from prefect.states import Completed, Failed, Pending
 from sqlmodel import Session, col, or_, select
 
 from flows.standing import Waiting, waiting_of
@@ -105,12 +105,22 @@ async def project(client: PrefectClient, codes: Sequence[str] | None = None) -> 
     A dossier that cannot be shown does not keep the others from it.
     """
     pictures = await asyncio.to_thread(_pictures, codes)
-    wrong = 0
+    wrong, missing = 0, 0
     for start in range(0, len(pictures), _PAGE):
         page = pictures[start : start + _PAGE]
         runs = await _runs(client, [shown.run_id for shown in page if shown.run_id is not None])
         for shown in page:
-            wrong += await _try_right(client, shown, runs.get(shown.run_id) if shown.run_id else None)
+            run = runs.get(shown.run_id) if shown.run_id else None
+            if run is None and missing:
+                missing += 1  # Asking again for what the server does not know helps nobody.
+                continue
+            try:
+                wrong += await _try_right(client, shown, run)
+            except NotDeployed as error:
+                missing += 1
+                log.warning("%s", error)
+    if missing:
+        log.warning("%d dossiers have no run and get none before that", missing)
     if codes is None and (strays := await _strays(client, {shown.waits.code for shown in pictures})):
         wrong += await project(client, strays)
     return wrong
@@ -144,10 +154,10 @@ async def _strays(client: PrefectClient, looked_at: set[str]) -> list[str]:
 
 
 async def _try_right(client: PrefectClient, shown: Shown, run: FlowRun | None) -> bool:
-    """Set one run right if it is wrong and can be; return whether that was done."""
+    """Set one run right if it is wrong and can be; return whether that was done; raises `NotDeployed`."""
     try:
         return await _set_right(client, shown, run)
-    except (NotDeployed, PrefectHTTPStatusError, ObjectNotFound) as error:
+    except (PrefectHTTPStatusError, ObjectNotFound) as error:
         log.warning("dossier %s cannot be shown: %s", shown.waits.code, error)
         return False
 

@@ -17,9 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
-from prefect.states import State
 from prefect.tasks import Task
 
 from infra.errors import Broken, HosoError
@@ -71,7 +70,6 @@ def step(work: Callable[P, R], *, name: str, run_name: str) -> Callable[P, Await
     """
     in_thread = _in_thread(work)
     as_task = task(
-        in_thread,
         name=name,
         task_run_name=run_name,
         retries=len(PATIENCE),
@@ -79,14 +77,15 @@ def step(work: Callable[P, R], *, name: str, run_name: str) -> Callable[P, Await
         retry_condition_fn=worth_retrying,
         cache_policy=NO_CACHE,
         persist_result=False,
-    )
+    )(in_thread)
 
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
         if _only_looking.get():
             raise StepAhead(name)
         if FlowRunContext.get() is None:
             return await in_thread(*args, **kwargs)
-        return await as_task(*args, **kwargs)
+        done: R = await as_task(*args, **kwargs)
+        return done
 
     return run
 

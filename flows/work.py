@@ -20,7 +20,7 @@ import httpx
 import psycopg
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, StateType
-from prefect.context import AsyncClientContext
+from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.exceptions import Abort, Pause, PrefectException
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -71,9 +71,10 @@ class Worker:
         self._loop.set_default_executor(ThreadPoolExecutor(3 * ROOM, thread_name_prefix="step"))
         silence_waiting()
         log.info("worker %s looks for dossiers", owner())
-        # One client for all legs. Leases renew themselves and tell Prefect that their run is alive, so the
-        # engine need not, with a thread a leg.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        # Leases renew themselves and tell Prefect that their run is alive, so the engine need not, with a
+        # thread a leg. Two clients serve all legs, because making one takes as long as five requests.
+        quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+        with quiet, SyncClientContext.get_or_create():
             async with AsyncClientContext.get_or_create() as context:
                 await self._work(context.client)
 

@@ -170,7 +170,7 @@ def _file(name: str) -> tuple[str, bytes]:
     try:
         if path.stat().st_size > limit:
             raise Forbidden(
-                f"the file {path.name} has {path.stat().st_size / 1e6:.1f} MB; {limit / 1e6:.0f} MB are the limit.",
+                f"the file {path.name} has {path.stat().st_size / 1e6:.1f} MB; {limit / 1e6:g} MB are the limit.",
                 rule="INTAKE-03",
                 way_out="Scan at 200 to 300 dpi, or split the original into several files.",
             )

@@ -1,4 +1,4 @@
-"""Commands of those who run the system: the warm worker, deployments, the archive's probe, migrations, the demo, latency."""
+"""Commands of those who run the system: worker, deployments, retry, the archive's probe, migrations, demo."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, out, show, table
+from flows.cli.printing import AsJson, By, actor_for, out, show, table
 from infra.errors import Unavailable
 from infra.services import services
+from tasks.dossier.moves import Telling, ask_to_continue, hold, tell
 
 
 @app.command()
@@ -41,7 +42,8 @@ def deploy(
     import httpx
     from prefect.client.orchestration import get_client
 
-    from flows.deployments import read_deployments, reconcile
+    from flows.deploying import reconcile
+    from flows.deployments import read_deployments
 
     wanted = read_deployments(file)
     if check:
@@ -62,7 +64,7 @@ def deploy(
         raise Unavailable(
             f"the Prefect server at {services().settings.prefect_api_url} does not answer"
         ) from error
-    show(done, as_json=as_json, text="\n".join(done))
+    show(done, as_json=as_json, text="\n".join(done) or "the server agrees with the file already")
 
 
 @app.command()
@@ -101,6 +103,17 @@ def probe(as_json: AsJson = False) -> None:
         rows = [(r.what, "refused" if r.refused else "ALLOWED", r.answer) for r in results]
         table("The archive", ("attempt", "result", "answer"), rows)
     require_safe(results)
+
+
+@app.command()
+def retry(code: str, by: By = "", as_json: AsJson = False) -> None:
+    """Try a dossier again that waits as NeedsAttention, once its cause is gone; in the history by name."""
+    actor = actor_for(code, by)
+    with services().database.transaction() as session:
+        dossier = hold(session, code)
+        tell(session, dossier, Telling(event="dossier:retried", by=actor))
+        ask_to_continue(session, code)
+    show({"code": code}, as_json=as_json, text=f"{code}  is tried again")
 
 
 @app.command()

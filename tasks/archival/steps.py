@@ -143,8 +143,8 @@ def _package(code: str, plan: PackageRow) -> Mapping[str, bytes]:
         dossier = look(session, code)
         office = office_of(session, dossier.office)
         originals = originals_of(session, code)
-        rows = _documents(session, code)
         told = [e.content for e in entries(session, code) if e.position <= plan.history_position]
+        rows = _documents(session, code, datetime.fromisoformat(json.loads(told[-1])["at"]))
         described = _describe(session, dossier, originals, plan)
     files = {_name(row): read(row) for row in rows}
     checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
@@ -161,11 +161,15 @@ def _package(code: str, plan: PackageRow) -> Mapping[str, bytes]:
     )
 
 
-def _documents(session: Session, code: str) -> list[DocumentRow]:
-    """Return every document that belongs into the package."""
+def _documents(session: Session, code: str, until: datetime) -> list[DocumentRow]:
+    """Return every document that belongs into the package; a paper that is printed later does not change it."""
     query = (
         select(DocumentRow)
-        .where(DocumentRow.dossier == code, col(DocumentRow.kind).not_in(["page", "approved"]))
+        .where(
+            DocumentRow.dossier == code,
+            col(DocumentRow.kind).not_in(["page", "approved"]),
+            col(DocumentRow.made_at) <= until,
+        )
         .order_by(
             col(DocumentRow.ordinal),
             col(DocumentRow.kind),

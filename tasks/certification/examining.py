@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from infra.database import now
 from infra.errors import Forbidden
@@ -27,7 +27,7 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
 from tasks.dossier.register import void_number
-from tasks.dossier.tables import CounterTaskRow, DossierRow, OriginalRow
+from tasks.dossier.tables import CounterTaskRow, DossierRow, NoticeRow, OriginalRow
 
 
 def decline_dossier(code: str, reason: Refusal, explanation: str, *, by: Actor) -> None:
@@ -150,7 +150,9 @@ def stop(code: str, reason: str, *, by: Actor) -> None:
             Stage.STOPPED,
             Telling(event="dossier:stopped", by=by, private={"reason": reason}),
         )
-        owe_notice(session, code, "stopped", facts={"reason": reason})
+        before = select(func.count()).where(NoticeRow.dossier == code, NoticeRow.kind == "stopped")
+        occasion = session.exec(before).one()
+        owe_notice(session, code, "stopped", occasion=occasion, facts={"reason": reason})
 
 
 def resume(code: str, reason: str, *, by: Actor) -> None:

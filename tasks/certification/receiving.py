@@ -128,15 +128,11 @@ def supply(code: str, originals: Sequence[Presented], *, by: Actor) -> None:
     with services().database.transaction() as session:
         dossier = look(session, code)
         procedure = procedure_of(session, dossier)
-        if dossier.stage != Stage.SUPPLEMENT_ASKED:
-            raise Forbidden(
-                f"dossier {code} stands at {dossier.stage}; no supplement was asked for.",
-                rule="DOS-06",
-                way_out="Ask for one first with “hoso ask”.",
-            )
+        _check_asked(dossier)
     scanned = _scan_all(originals, procedure, may_be_none=True)
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        _check_asked(dossier)
         amount = _add_originals(session, dossier, procedure, scanned, by)
         come_back(session, dossier, Telling(event="supplement:received", by=by))
         _charge(session, dossier, amount, None, by)
@@ -172,6 +168,16 @@ def _check_first(dossier: DossierRow) -> None:
             f"dossier {dossier.code} stands at {dossier.stage} and cannot be received.",
             rule="DOS-06",
             way_out="Open a new one with “hoso receive --walk-in OFFICE”.",
+        )
+
+
+def _check_asked(dossier: DossierRow) -> None:
+    """Refuse a supplement that nobody asked for."""
+    if dossier.stage != Stage.SUPPLEMENT_ASKED:
+        raise Forbidden(
+            f"dossier {dossier.code} stands at {dossier.stage}; no supplement was asked for.",
+            rule="DOS-06",
+            way_out="Ask for one first with “hoso ask”.",
         )
 
 

@@ -16,7 +16,17 @@ from tasks.delivery.letters import result_message
 from tasks.delivery.rules import Next, after, message_id
 from tasks.delivery.tables import LegRow, PublicationRow
 from tasks.dossier.lifecycle import Stage, Standing
-from tasks.dossier.moves import Telling, hold, look, move_to, office_of, originals_of, procedure_of, tell
+from tasks.dossier.moves import (
+    Telling,
+    ask_to_continue,
+    hold,
+    look,
+    move_to,
+    office_of,
+    originals_of,
+    procedure_of,
+    tell,
+)
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import newest, read
 from tasks.dossier.register import number_of
@@ -269,6 +279,7 @@ def _fall_back(session: Session, dossier: DossierRow, channel: str) -> None:
     other = next((c for c in offered if c not in tried and reachable[c]), None)
     if other is not None:
         _open_leg(session, dossier, other)
+        ask_to_continue(session, dossier.code)
     _open_task(
         session,
         dossier.code,

@@ -334,6 +334,10 @@ def _intent_row(
         kept_key="",
         intended_at=now(session),
     )
+    if row.revision != original.revision:
+        # The same bytes were put forward anew. What was signed of them is in the store and is kept again.
+        row.revision = original.revision
+        row.kept_at = row.kept_sha256 = row.level = row.signed_at = None
     row.signer = signer.staff
     row.certificate_sha256 = certificate
     row.kept_key = kept_key(document_sha256, field, certificate)

@@ -80,12 +80,12 @@ def test_a_slot_takes_as_many_as_the_office_says_and_no_more(world: World) -> No
     slot = world.slot(office, 4)
     book(wanted(office), slot, by=CITIZEN)
     book(wanted(office), slot, by=CITIZEN)
-    before = world.counts()
+    before = world.picture()
     with pytest.raises(Forbidden) as refusal:
         book(wanted(office), slot, by=CITIZEN)
     assert refusal.value.rule == "CERT-04"
     assert "full" in refusal.value.message
-    assert world.counts() == before
+    assert world.picture() == before
     assert seats(world, office) == [(1, "held"), (2, "held")]
 
 
@@ -176,7 +176,8 @@ def test_an_hour_of_grace_is_given(world: World) -> None:
     office = world.office()
     code = world.booked(office)
     world.put(
-        "update appointment set ends_at = clock_timestamp() - interval '59 minutes' where dossier = :c", c=code
+        "update appointment set ends_at = clock_timestamp() - interval '59 minutes' where dossier = :c",
+        c=code,
     )
     assert code not in keep_no_shows()
     assert keep_no_shows(grace=timedelta(minutes=58)) == [code]
@@ -255,10 +256,12 @@ def test_a_second_dossier_of_the_same_person_is_warned_of_and_not_refused(world:
         ({"channels": ("portal",)}, "DOS-22"),
     ],
 )
-def test_a_booking_that_a_rule_refuses_leaves_nothing(world: World, changes: dict[str, Any], rule: str) -> None:
+def test_a_booking_that_a_rule_refuses_leaves_nothing(
+    world: World, changes: dict[str, Any], rule: str
+) -> None:
     office = world.office()
-    before = world.counts()
+    before = world.picture()
     with pytest.raises(Forbidden) as refusal:
         book(wanted(office, **changes), world.slot(office), by=CITIZEN)
     assert refusal.value.rule == rule
-    assert world.counts() == before
+    assert world.picture() == before

@@ -13,7 +13,7 @@ from tasks.dossier.calendar import Calendar, Hours
 
 DESK = (Hours(opens=time(7, 30), closes=time(11, 30)), Hours(opens=time(13, 30), closes=time(17)))
 OFFICE = Calendar(
-    weekly={day: DESK for day in range(1, 6)}, holidays=frozenset({date(2026, 11, 25), date(2026, 11, 26)})
+    weekly=dict.fromkeys(range(1, 6), DESK), holidays=frozenset({date(2026, 11, 25), date(2026, 11, 26)})
 )
 FRIDAY_NOON = datetime(2026, 11, 20, 12, 0, tzinfo=HANOI)
 
@@ -28,7 +28,9 @@ def check(moment: str, now: datetime = FRIDAY_NOON) -> datetime:
     return check_slot(at(moment), now=now, calendar=OFFICE, minutes=30)
 
 
-@pytest.mark.parametrize("moment", ["2026-11-23T07:30", "2026-11-23T11:00", "2026-11-23T13:30", "2026-11-23T16:30"])
+@pytest.mark.parametrize(
+    "moment", ["2026-11-23T07:30", "2026-11-23T11:00", "2026-11-23T13:30", "2026-11-23T16:30"]
+)
 def test_a_slot_within_the_hours_can_be_booked(moment: str) -> None:
     assert (check(moment) - at(moment)).total_seconds() == 1800
 

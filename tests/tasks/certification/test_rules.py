@@ -53,7 +53,12 @@ def test_sig_08_half_a_dot_is_forgiven_and_no_more() -> None:
 
 @pytest.mark.parametrize(
     ("foreign", "legalised", "exempt", "refused"),
-    [(False, False, False, False), (True, True, False, False), (True, False, True, False), (True, False, False, True)],
+    [
+        (False, False, False, False),
+        (True, True, False, False),
+        (True, False, True, False),
+        (True, False, False, True),
+    ],
 )
 def test_r5_a_foreign_original_is_legalised_or_exempt(
     foreign: bool, legalised: bool, exempt: bool, refused: bool

@@ -20,7 +20,7 @@ SPRING = ("2026-04-27", "2026-04-30", "2026-05-01")
 def office(*holidays: str, **more: object) -> Calendar:
     """Return a Monday-to-Friday office with these days off."""
     days = frozenset(date.fromisoformat(day) for day in holidays)
-    return Calendar(weekly={day: DESK for day in range(1, 6)}, holidays=days, **more)  # type: ignore[arg-type]
+    return Calendar(weekly=dict.fromkeys(range(1, 6), DESK), holidays=days, **more)  # type: ignore[arg-type]
 
 
 def at(moment: str) -> datetime:
@@ -104,8 +104,12 @@ class TestThePause:
         assert self.resumed("2026-11-23T10:00:00", "2026-11-25T15:30:00") == at("2026-11-26T17:00:00")
 
     def test_a_limit_of_days_moves_on_by_the_working_days_that_passed(self) -> None:
-        assert self.resumed("2026-11-23T10:00:00", "2026-11-26T10:00:00", ONE_DAY) == at("2026-11-27T17:00:00")
-        assert self.resumed("2026-11-20T10:00:00", "2026-11-22T10:00:00", ONE_DAY) == at("2026-11-24T17:00:00")
+        assert self.resumed("2026-11-23T10:00:00", "2026-11-26T10:00:00", ONE_DAY) == at(
+            "2026-11-27T17:00:00"
+        )
+        assert self.resumed("2026-11-20T10:00:00", "2026-11-22T10:00:00", ONE_DAY) == at(
+            "2026-11-24T17:00:00"
+        )
 
     @pytest.mark.parametrize("limit", [SAME_DAY, ONE_DAY])
     def test_a_pause_never_brings_the_due_time_nearer(self, limit: TimeLimit) -> None:

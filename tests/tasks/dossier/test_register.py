@@ -96,7 +96,9 @@ def test_cert_29_a_locked_year_takes_no_further_number(world: World) -> None:
     assert lines(world, office) == [(1, "reserved")]
 
 
-def test_cert_22_a_new_book_within_the_year_goes_on_counting_and_a_new_year_begins_with_1(world: World) -> None:
+def test_cert_22_a_new_book_within_the_year_goes_on_counting_and_a_new_year_begins_with_1(
+    world: World,
+) -> None:
     office = world.office()
     first, second, third = opened(world, office, 3)
     take(office, first)
@@ -132,7 +134,8 @@ def test_the_number_stays_when_the_page_is_issued_again_on_a_later_day(world: Wo
     assert reserve_number(code, 1) == number
     assert lines(world, office) == [(1, "reserved")]
     frozen = world.ask(
-        "select revision, for_day from document where dossier = :c and kind = 'frozen' order by revision", c=code
+        "select revision, for_day from document where dossier = :c and kind = 'frozen' order by revision",
+        c=code,
     )
     assert len(frozen) == len(before) + 1
     assert frozen[-1].for_day > frozen[0].for_day

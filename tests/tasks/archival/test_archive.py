@@ -1,0 +1,244 @@
+"""The package that nobody can delete: written once, read back, inventory last (ARC-02 to ARC-07)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ocfl.validator import Validator
+
+from infra.errors import Broken, Forbidden, Unavailable
+from infra.object_store import Unsafe
+from infra.object_store.memory import Fault, MemoryStore
+from infra.services import services, using
+from tasks.archival import steps
+from tasks.archival.steps import ARCHIVE_ROOT, archive, ask_for_archive, is_due
+from tasks.dossier.papers import Paper, keep, store_content
+from tests.world import World
+
+APPLICANT = "Trần Thị Sen"
+
+
+@pytest.fixture(autouse=True)
+def probed_anew() -> Iterator[None]:
+    """Let each test's store be probed, and leave no answer of a double behind."""
+    steps._store_is_safe.cache_clear()
+    yield
+    steps._store_is_safe.cache_clear()
+
+
+def brought_back(world: World, originals: int = 1) -> str:
+    """Return the code of a dossier whose result is with the applicant, and whose archive was asked for."""
+    code = world.signed(world.office(), originals)
+    world.carry(code)
+    assert world.stage(code) == "Returned"
+    assert ask_for_archive(code) == [code]
+    return code
+
+
+@pytest.fixture
+def returned(world: World) -> str:
+    """A dossier that is about to be archived."""
+    return brought_back(world)
+
+
+@pytest.fixture(scope="module")
+def archived(running_world: World) -> str:
+    """A dossier with two originals that was archived; tests only look at it."""
+    with using(running_world.parts):
+        code = brought_back(running_world, 2)
+        running_world.carry(code)
+        return code
+
+
+def objects(world: World, code: str) -> list[Any]:
+    """Return what the database says the archive holds of a dossier, in the order of writing."""
+    return world.ask("select * from archived_object where dossier = :d order by id", d=code)
+
+
+def test_every_object_is_locked_read_back_and_as_it_was_written(world: World, archived: str) -> None:
+    assert world.stage(archived) == "Archived"
+    held = objects(world, archived)
+    until = world.ask("select retain_until from package where dossier = :d", d=archived)[0][0]
+    assert until.year == world.parts.clock.now().year + 20
+    for row in held:
+        stored, content = world.parts.archive.read_back(row.key, row.version_id)
+        assert hashlib.sha256(content).hexdigest() == row.sha256
+        assert (stored.mode, row.mode) == ("COMPLIANCE", "COMPLIANCE")
+        assert stored.retain_until is not None
+        assert stored.retain_until >= until
+        assert row.key.startswith(ARCHIVE_ROOT)
+
+
+def test_the_inventory_is_written_last(world: World, archived: str) -> None:
+    keys = [row.key.rsplit("/", 1)[-1] for row in objects(world, archived)]
+    assert set(keys[-2:]) == {"inventory.json", "inventory.json.sha512"}
+
+
+def test_somebody_else_s_tool_finds_the_package_sound(world: World, archived: str, tmp_path: Path) -> None:
+    folder = world.told(archived)[-1]["package"]
+    for key in world.parts.archive.keys(f"{folder}/"):
+        path = tmp_path / key.removeprefix(f"{folder}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(world.parts.archive.get(key))
+    checker = Validator(check_digests=True)
+    assert checker.validate_object(str(tmp_path)), str(checker.log)
+    damaged = next(p for p in tmp_path.rglob("*") if p.suffix == ".pdf")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    assert not Validator(check_digests=True).validate_object(str(tmp_path))
+
+
+def test_the_package_holds_originals_results_metadata_validation_and_the_whole_history(
+    world: World, archived: str
+) -> None:
+    folder = world.told(archived)[-1]["package"]
+    inventory = json.loads(world.parts.archive.get(f"{folder}/inventory.json"))
+    assert inventory["id"] == f"urn:hoso:{archived}"
+    (version,) = inventory["versions"].values()
+    names = {path: digest for digest, paths in version["state"].items() for path in paths}
+
+    def content(name: str) -> bytes:
+        return world.parts.archive.get(f"{folder}/{inventory['manifest'][names[name]][0]}")
+
+    kinds = {name.split("/")[0] for name in names}
+    assert kinds >= {
+        "scans",
+        "frozen",
+        "documents",
+        "papers",
+        "metadata.json",
+        "validation.json",
+        "history.jsonl",
+    }
+    sealed = world.ask("select sha256 from document where dossier = :d and kind = 'sealed'", d=archived)
+    documents = [name for name in names if name.startswith("documents/")]
+    assert {hashlib.sha256(content(name)).hexdigest() for name in documents} == {row.sha256 for row in sealed}
+    metadata = json.loads(content("metadata.json"))
+    assert (metadata["maHoSo"], metadata["thoiHanLuuTru"]) == (archived, "20 năm")
+    assert metadata["nguoiYeuCau"] == APPLICANT
+    assert [record["tinhTrang"] for record in metadata["taiLieu"]] == ["valid", "valid"]
+    validation = json.loads(content("validation.json"))
+    assert {name: [s["field"] for s in found] for name, found in validation.items()} == {
+        name: ["official_1", "seal"] for name in documents
+    }
+    assert all(s["intact"] and s["trusted"] for found in validation.values() for s in found)
+    lines = [json.loads(line) for line in content("history.jsonl").splitlines()]
+    assert lines == world.told(archived)[: len(lines)]
+    assert [line["event"] for line in lines][-1] == "dossier:archiving"
+
+
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
+@pytest.mark.parametrize("good", [0, 3, 9])
+def test_a_store_that_fails_half_way_gets_the_same_bytes_under_the_same_keys_later(
+    world: World, returned: str, fault: Fault, good: int
+) -> None:
+    store = MemoryStore()
+    failing = Failing(store, after=good, fault=fault)
+    with world.having(archive=failing):
+        with pytest.raises(Unavailable):
+            archive(returned)
+        assert objects(world, returned) == []
+        assert world.stage(returned) == "Returned"
+        before = {key: store.get(key) for key in store.keys(ARCHIVE_ROOT)}
+        assert archive(returned)
+        assert not archive(returned)
+    assert world.stage(returned) == "Archived"
+    keys = store.keys(ARCHIVE_ROOT)
+    assert [store.versions(key) for key in keys] == [1] * len(keys)
+    assert {key: store.get(key) for key in before} == before
+    assert world.events(returned).count("dossier:archiving") == 1
+    assert world.events(returned).count("dossier:archived") == 1
+
+
+class Failing:
+    """A store whose locked write number `after` fails once."""
+
+    def __init__(self, store: MemoryStore, *, after: int, fault: Fault) -> None:
+        self._store = store
+        self._left = after
+        self._fault = fault
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put_locked(self, key: str, content: bytes, **more: Any) -> Any:
+        if key.startswith(ARCHIVE_ROOT):
+            if self._left == 0:
+                self._store.fail_next("put", self._fault)
+            self._left -= 1
+        return self._store.put_locked(key, content, **more)
+
+
+def test_a_paper_that_is_printed_between_two_tries_does_not_change_the_package(
+    world: World, returned: str
+) -> None:
+    class LastAnswerLost(Failing):
+        """A store that keeps the root inventory, and whose answer to it is lost."""
+
+        def put_locked(self, key: str, content: bytes, **more: Any) -> Any:
+            if key.endswith("/inventory.json") and "/v1/" not in key and self._left:
+                self._left = 0
+                self._store.fail_next("put", Fault.AFTER)
+            return self._store.put_locked(key, content, **more)
+
+    with world.having(archive=LastAnswerLost(MemoryStore(), after=1, fault=Fault.AFTER)):
+        with pytest.raises(Unavailable):
+            archive(returned)
+        stored = store_content(b"%PDF-1.7 printed at the counter", "application/pdf")
+        with services().database.transaction() as session:
+            keep(session, Paper(dossier=returned, kind="letter-apology"), stored)
+        assert archive(returned)
+    assert world.stage(returned) == "Archived"
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.DAMAGE])
+def test_what_the_store_does_not_hold_as_it_was_written_is_not_believed(
+    world: World, returned: str, fault: Fault
+) -> None:
+    store = MemoryStore()
+    with world.having(archive=Failing(store, after=4, fault=fault)), pytest.raises(Broken):
+        archive(returned)
+    assert world.stage(returned) == "Returned"
+    assert objects(world, returned) == []
+
+
+@pytest.mark.parametrize("attack", ["delete_version", "set_retention", "put_damaged", "as_stranger"])
+def test_archival_refuses_to_run_on_a_store_that_would_let_go(
+    world: World, returned: str, attack: str
+) -> None:
+    store = MemoryStore(allows=frozenset({attack}))
+    with world.having(archive=store), pytest.raises(Unsafe):
+        archive(returned)
+    assert store.keys(ARCHIVE_ROOT) == []
+    assert world.stage(returned) == "Returned"
+
+
+def test_two_workers_who_archive_at_once_write_one_package(world: World, returned: str) -> None:
+    answers = world.at_once([lambda: archive(returned)] * 3)
+    assert sorted(map(str, answers)) == ["False", "False", "True"], answers
+    keys = [row.key for row in objects(world, returned)]
+    assert len(keys) == len(set(keys))
+    assert world.events(returned).count("dossier:archived") == 1
+
+
+def test_nothing_is_archived_before_it_is_asked_for_and_nothing_before_it_is_returned(world: World) -> None:
+    code = world.signed(world.office())
+    with pytest.raises(Forbidden) as refusal:
+        ask_for_archive(code)
+    assert refusal.value.rule == "DOS-06"
+    world.carry(code)
+    world.carry(code)
+    assert (world.stage(code), is_due(code)) == ("Returned", False)
+    assert not archive(code)
+    assert code in ask_for_archive(None)
+    assert is_due(code)
+
+
+def test_the_names_of_people_are_in_no_key(world: World, archived: str) -> None:
+    for row in objects(world, archived):
+        assert "Sen" not in row.key
+        assert "Trần" not in row.key

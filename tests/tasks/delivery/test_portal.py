@@ -1,0 +1,130 @@
+"""Returning a result by the portal, and telling it how far a dossier is (DOS-06, DOS-07, DOS-23)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from infra.errors import Unavailable
+from infra.portal.memory import Fault, MemoryPortal
+from infra.stack.scripted import script_faults
+from tasks.delivery.notices import report_status
+from tasks.delivery.steps import deliver, open_legs
+from tests.world import World, somebody
+
+
+@pytest.fixture
+def faults(world: World) -> Iterator[Any]:
+    """A script for the portal's next requests; nothing of it is left over."""
+    folder = world.root / "portal"
+    yield partial(script_faults, folder)
+    script_faults(folder)
+
+
+def in_account(world: World, account: str) -> list[bytes]:
+    """Return the files in an account."""
+    box = world.root / "portal" / "accounts" / quote(account, safe="")
+    return [file.read_bytes() for file in sorted(box.glob("*.pdf"))]
+
+
+def heard(world: World, code: str) -> list[int]:
+    """Return the status codes that the portal heard of a dossier, by sequence."""
+    notes = [json.loads(f.read_text()) for f in (world.root / "portal" / "reports").glob("*.json")]
+    mine = sorted((n["sequence"], n["code"]) for n in notes if n["reference"] == code)
+    assert [sequence for sequence, _ in mine] == list(range(len(mine)))
+    return [status for _, status in mine]
+
+
+def state(world: World, code: str, channel: str = "portal") -> tuple[str, int]:
+    """Return how a leg stands and how often it was tried."""
+    row = world.ask("select * from delivery_leg where dossier = :d and channel = :c", d=code, c=channel)[0]
+    return row.state, row.attempts
+
+
+def test_the_result_lies_in_the_account_and_nothing_is_mailed(world: World) -> None:
+    office = world.office()
+    code = world.signed(office, 2, applicant=somebody(email="x@citizen.example", account=f"A-{office}"))
+    world.carry(code)
+    assert world.stage(code) == "Returned"
+    assert state(world, code) == ("accepted", 1)
+    sealed = world.ask("select key from document where dossier = :d and kind = 'sealed'", d=code)
+    assert sorted(in_account(world, f"A-{office}")) == sorted(world.parts.work.get(row.key) for row in sealed)
+    assert [m for m in world.mails(code) if str(m["Subject"]).startswith("Kết quả")] == []
+
+
+def test_an_account_that_does_not_exist_goes_on_by_e_mail_and_a_clerk_is_told(world: World) -> None:
+    code = world.signed(world.office(), applicant=somebody(email="x@citizen.example", account="unknown-1"))
+    world.carry(code)
+    assert state(world, code) == ("refused", 1)
+    assert state(world, code, "email") == ("accepted", 1)
+    assert world.stage(code) == "Returned"
+    kinds = [r.kind for r in world.ask("select kind from counter_task where dossier = :d", d=code)]
+    assert kinds == ["undelivered-portal"]
+
+
+def test_a_portal_that_is_away_is_waited_for(world: World, faults: Any) -> None:
+    office = world.office()
+    code = world.signed(office, applicant=somebody(account=f"A-{office}"))
+    open_legs(code)
+    faults("503")
+    with pytest.raises(Unavailable):
+        deliver(code, "portal")
+    assert state(world, code) == ("trying", 1)
+    world.carry(code)
+    assert state(world, code) == ("accepted", 2)
+    assert len(in_account(world, f"A-{office}")) == 1
+
+
+def test_a_deposit_whose_answer_was_lost_is_not_stored_twice(world: World, faults: Any) -> None:
+    office = world.office()
+    code = world.signed(office, applicant=somebody(account=f"A-{office}"))
+    open_legs(code)
+    faults("lose-answer")
+    with pytest.raises(Unavailable):
+        deliver(code, "portal")
+    world.carry(code)
+    assert world.stage(code) == "Returned"
+    assert len(in_account(world, f"A-{office}")) == 1
+
+
+def test_the_portal_hears_every_code_in_order_also_when_answers_are_lost(world: World, faults: Any) -> None:
+    code = world.signed(world.office())
+    faults("lose-answer")
+    with pytest.raises(Unavailable):
+        report_status(code)
+    world.carry(code)
+    assert heard(world, code) == [1, 2, 4, 9, 10]
+    assert report_status(code) == 0
+
+
+def test_a_code_that_was_not_heard_is_told_before_the_next_one(world: World) -> None:
+    code = world.booked(world.office())
+    portal = MemoryPortal()
+    portal.fail_next(Fault.BEFORE)
+    with world.having(portal=portal):
+        with pytest.raises(Unavailable):
+            report_status(code)
+        from tasks.appointment.acts import cancel
+
+        cancel(code, by=world.officer(world.dossier(code).office))
+        assert report_status(code) == 2
+    assert [status for status, _ in portal.reports.values()] == [1, 7]
+
+
+def test_an_office_without_a_portal_goes_on_and_reports_nothing(world: World) -> None:
+    code = world.signed(world.office(), applicant=somebody(email="x@citizen.example", account="A-1"))
+    with world.having(portal=None):
+        world.carry(code)
+    assert state(world, code) == ("refused", 1)
+    assert state(world, code, "email") == ("accepted", 1)
+    assert (
+        world.ask("select count(*) from status_report where dossier = :d and sent_at is not null", d=code)[0][
+            0
+        ]
+        == 0
+    )
