@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from flows.running import step
+from flows.running import Aside, step
 from tasks.certification import steps
 
 reserve_number = step(
@@ -16,8 +16,12 @@ accept_result = step(steps.accept_result, name="accept-result", run_name="accept
 
 async def certification(code: str) -> None:
     """Give every received original its number and its frozen copy; take in other agencies' results."""
+    aside = Aside()
     for ordinal in await asyncio.to_thread(steps.originals_to_number, code):
-        await reserve_number(code, ordinal)
-        await issue_copy(code, ordinal)
+        with aside:
+            if await reserve_number(code, ordinal):
+                await issue_copy(code, ordinal)
     for ordinal in await asyncio.to_thread(steps.results_to_accept, code):
-        await accept_result(code, ordinal)
+        with aside:
+            await accept_result(code, ordinal)
+    aside.settle()

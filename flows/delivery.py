@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from flows.running import step
+from flows.running import Aside, step
 from tasks.delivery import notices, steps
 
 deliver = step(steps.deliver, name="deliver", run_name="deliver by {channel}")
@@ -16,14 +16,20 @@ async def delivery(code: str) -> None:
     """Publish what is public, try every leg that is due, and close the return when all legs have ended."""
     await asyncio.to_thread(steps.open_legs, code)
     await asyncio.to_thread(steps.publish, code)
+    aside = Aside()
     for channel in await asyncio.to_thread(steps.legs_due, code):
-        await deliver(code, channel)
+        with aside:
+            await deliver(code, channel)
     await asyncio.to_thread(steps.finish_return, code)
+    aside.settle()
 
 
 async def reporting(code: str) -> None:
     """Send what the applicant is owed and tell the portal: last of all, because neither holds a dossier up."""
+    aside = Aside()
     for notice_id in await asyncio.to_thread(notices.notices_due, code):
-        await send_notice(code, notice_id)
+        with aside:
+            await send_notice(code, notice_id)
+    aside.settle()
     if await asyncio.to_thread(notices.reports_due, code):
         await report_status(code)

@@ -25,7 +25,7 @@ from flows.delivery import delivery, reporting
 from flows.errands import Errand, begin
 from flows.prefect_api import silence_waiting
 from flows.projector import show_timeline, state_of
-from flows.running import StepAhead, only_looking
+from flows.running import Aside, StepAhead, only_looking
 from flows.signing import signing
 from flows.standing import waiting
 from infra.services import services
@@ -44,11 +44,19 @@ LIFE: tuple[Callable[[str], Awaitable[None]], ...] = (
 
 
 async def carry(code: str) -> int:
-    """Take a dossier as far as it goes; return what had been asked for it when nothing was left to do."""
+    """
+    Take a dossier as far as it goes; return what had been asked for it when nothing was left to do.
+
+    A part that fails does not keep the later ones from doing what is theirs; its trouble is raised at the
+    end, several of them as an `ExceptionGroup`.
+    """
     while True:
         seen = await asyncio.to_thread(outbox.asked, code)
+        aside = Aside()
         for part in LIFE:
-            await part(code)
+            with aside:
+                await part(code)
+        aside.settle()
         if await asyncio.to_thread(outbox.asked, code) == seen:
             return seen
 

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from uuid import UUID
@@ -28,6 +28,13 @@ log = logging.getLogger("hoso.errands")
 
 #: The event by which Prefect knows that a run's process lives.
 ALIVE = "prefect.flow-run.heartbeat"
+
+
+def gravity(error: Exception) -> int:
+    """Return how grave a trouble is: what time cures, what a person decides, what an engineer mends."""
+    if isinstance(error, Unavailable):
+        return 0
+    return 1 if isinstance(error, Forbidden) else 2
 
 
 @cache
@@ -60,8 +67,9 @@ class Errand:
         try:
             seen = await carry(code)
         except Exception as error:  # noqa: BLE001  How it ended is written down, whatever it was.
-            self.error = error
-            await asyncio.to_thread(self._put_off, error)
+            troubles = list(error.exceptions) if isinstance(error, ExceptionGroup) else [error]
+            self.error = max(troubles, key=gravity)
+            await asyncio.to_thread(self._put_off, troubles)
         else:
             wake = await asyncio.to_thread(wake_at, code)
             await asyncio.to_thread(outbox.finish, self.lease, seen=seen, wake_at=wake)
@@ -73,8 +81,13 @@ class Errand:
         """Whether the leg has run, well or badly, and the dossier was given back."""
         return self._ended.is_set()
 
-    def _put_off(self, error: Exception) -> None:
-        """Write down why the dossier could not be carried on."""
+    def _put_off(self, troubles: Sequence[Exception]) -> None:
+        """
+        Write down why the dossier could not be carried on, by the gravest of its troubles.
+
+        As long as one of them is cured by time it is tried again, whatever else waits for a person.
+        """
+        error = max(troubles, key=gravity)
         kind = type(error).__name__
         if isinstance(error, Unavailable):
             cause, give_up = str(error), False
@@ -85,7 +98,8 @@ class Errand:
             said = str(error) if isinstance(error, HosoError) else "see the worker's log"
             cause, give_up = f"{BROKEN}{kind}: {said}", True
             log.error("dossier %s: %s", self.lease.code, kind, exc_info=error)
-        outbox.postpone(self.lease, cause, give_up=give_up)
+        give_up = give_up and not any(isinstance(trouble, Unavailable) for trouble in troubles)
+        outbox.postpone(self.lease, cause, give_up=give_up, wake_at=wake_at(self.lease.code))
 
     def _renew(self, run: UUID | None) -> None:
         """Hold on to the lease until the leg has ended or somebody else has the dossier."""

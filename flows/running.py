@@ -49,6 +49,38 @@ def only_looking() -> Iterator[None]:
         _only_looking.reset(token)
 
 
+class Aside:
+    """
+    Sets troubles aside, so that what stands behind them is done all the same; `settle` raises them.
+
+    One original that an engineer must look at does not keep the others from being sealed.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._troubles: list[Exception] = []
+
+    def __enter__(self) -> None:
+        """Do something that may fail on its own."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        """Set one of our errors aside; anything else goes on its way."""
+        if isinstance(error, ExceptionGroup):
+            self._troubles.extend(error.exceptions)
+            return True
+        if isinstance(error, HosoError):
+            self._troubles.append(error)
+            return True
+        return False
+
+    def settle(self) -> None:
+        """Raise what was set aside: the one trouble, or all of them as a group."""
+        if len(self._troubles) == 1:
+            raise self._troubles[0]
+        if self._troubles:
+            raise ExceptionGroup("several things stand in the way", self._troubles)
+
+
 def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Retry only failures that time can cure; a refusal is an answer."""
     try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-from flows.running import step
+from flows.running import Aside, step
 from flows.sealing import seal_original
 from infra.services import services
-from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import originals_of
+from tasks.dossier.lifecycle import PAUSED, Standing
+from tasks.dossier.moves import look, originals_of
 from tasks.signing import steps
 
 
 def standing_at(code: str, standing: Standing) -> list[int]:
-    """Return a dossier's originals of one standing."""
+    """Return a dossier's originals of one standing; none while the dossier stands still."""
     with services().database.transaction() as session:
+        if look(session, code).stage in PAUSED:
+            return []
         return [o.ordinal for o in originals_of(session, code) if o.standing == standing]
 
 
@@ -24,7 +26,11 @@ validate = step(steps.validate, name="validate", run_name="validate original {or
 
 async def signing(code: str) -> None:
     """Seal what the officials have signed, and release what stands up to validation."""
+    aside = Aside()
     for ordinal in await asyncio.to_thread(standing_at, code, Standing.APPROVED):
-        await seal(code, ordinal)
+        with aside:
+            await seal(code, ordinal)
     for ordinal in await asyncio.to_thread(standing_at, code, Standing.SEALED):
-        await validate(code, ordinal)
+        with aside:
+            await validate(code, ordinal)
+    aside.settle()

@@ -116,6 +116,11 @@ class Services:
             )
         return read_secret(self.settings.seal_pin_file)
 
+    def seal_pin_version(self) -> str:
+        """Return what changes when the PIN file is written anew; it says nothing about the PIN."""
+        file = self.settings.seal_pin_file
+        return str(file.stat().st_mtime_ns) if file else ""
+
     @cached_property
     def anchors(self) -> tuple[bytes, ...]:
         """The certificates (DER) that every chain must end at."""

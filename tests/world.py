@@ -40,7 +40,7 @@ from sqlalchemy import text
 from infra.errors import HosoError
 from infra.history.recording import entries
 from infra.services import Services, using
-from infra.settings import Settings, environment
+from infra.settings import Settings, environment, export
 from infra.stack.layout import Place
 from infra.stack.postgres import administrator
 from infra.stack.run import down, up
@@ -48,13 +48,15 @@ from infra.token import Token
 from infra.token.software import SoftwareDevice
 from tasks.appointment.acts import book
 from tasks.appointment.rules import next_slot
-from tasks.certification.receiving import Presented, Receipt, receive_walk_in
+from tasks.certification.receiving import Receipt, receive_walk_in
+from tasks.certification.scanning import Presented
 from tasks.certification.steps import issue_copy, originals_to_number, reserve_number
 from tasks.dossier.moves import Actor, look, office_of, originals_of, person
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening
 from tasks.dossier.tables import CertificateRow, DossierRow, OfficeRow, OriginalRow
-from tasks.signing.steps import Signer, sign_original, validate
+from tasks.signing.intents import Signer
+from tasks.signing.steps import sign_original, validate
 
 if TYPE_CHECKING:
     from tests.conftest import Authority
@@ -324,6 +326,8 @@ class World:
 
     def carry(self, code: str) -> None:
         """Carry a dossier as far as it goes without a person."""
+        # Prefect makes a folder when it is imported; nothing of a test belongs into the user's home.
+        export("PREFECT_HOME", str(self.root / "prefect-client"))
         from flows.dossier import carry
 
         asyncio.run(carry(code))

@@ -11,6 +11,7 @@ import gc
 import importlib
 import re
 import sys
+import traceback
 
 import typer
 from rich.console import Console
@@ -54,6 +55,9 @@ def main() -> None:
     except HosoError as error:
         say_error(error, about=_dossier_in(sys.argv[1:]))
         sys.exit(exit_code(error))
+    except Exception:  # noqa: BLE001  A bug ends with the code of a bug, not with that of a refusal.
+        traceback.print_exc()
+        sys.exit(5)
 
 
 def _dossier_in(words: list[str]) -> str:

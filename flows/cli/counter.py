@@ -14,7 +14,8 @@ from flows.cli.printing import AsJson, By, actor_at, actor_for, out, show
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.certification import examining, receiving
-from tasks.certification.receiving import Presented, Receipt
+from tasks.certification.receiving import Receipt
+from tasks.certification.scanning import Presented
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import look
 from tasks.dossier.opening import Applicant, Opening

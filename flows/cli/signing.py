@@ -13,7 +13,7 @@ from sqlmodel import select
 
 from flows.cli import app, exit_code, say_error
 from flows.cli.printing import AsJson, By, actor_for, out, show, staff, table
-from infra.errors import Forbidden, HosoError
+from infra.errors import Forbidden, HosoError, Unavailable
 from infra.services import services
 from infra.settings import read_secret
 from tasks.dossier.moves import office_of
@@ -33,6 +33,9 @@ def sign(
         str, typer.Option("--manifest", metavar="DIGEST", help="Sign exactly this list.")
     ] = "",
     only: Annotated[list[str], typer.Option("--only", help="Only this dossier; may be repeated.")] = [],  # noqa: B006
+    take: Annotated[
+        list[str], typer.Option("--take", metavar="CODE", help="Take over what waits for another official.")
+    ] = [],  # noqa: B006
     pin_fd: Annotated[
         int | None, typer.Option("--pin-fd", help="File descriptor to read the PIN from.")
     ] = None,
@@ -46,7 +49,7 @@ def sign(
     if manifest:
         _sign(manifest, official, _pin(pin_fd, pin_file), as_json=as_json)
         return
-    written = _write(_office(office, official), official, only)
+    written = _write(_office(office, official), official, only, take)
     if write:
         _print_list(written, as_json=as_json)
         return
@@ -79,10 +82,13 @@ def seal(code: str, ordinal: int, as_json: AsJson = False) -> None:
     show({"code": code, "original": ordinal, "sealed": done}, as_json=as_json, text=text)
 
 
-def _write(office: str, official: str, only: list[str]) -> SignList:
+def _write(office: str, official: str, only: list[str], take: list[str]) -> SignList:
     """Write the list; pages that are dated another day are issued anew under their numbers first."""
     from tasks.certification import steps as certification
 
+    for code in take:
+        for ordinal in certification.copies_waiting(office, code):
+            certification.issue_copy(code, ordinal, official=official)
     for code, ordinal in certification.stale_copies(office, official):
         if not only or code in only:
             certification.issue_copy(code, ordinal, official=official)
@@ -159,6 +165,8 @@ def _sign(digest: str, official: str, pin: str, *, as_json: bool) -> None:
             _print_outcomes(outcomes, as_json=as_json)
         raise
     _print_outcomes(outcomes, as_json=as_json)
+    if any(outcome.result == "not reached" for outcome in outcomes):
+        acts.tell_refused_unlock(chosen, Unavailable("not every document was reached"))
     if any(outcome.result in ("left out", "not reached") for outcome in outcomes):
         failed = Forbidden(
             f"{sum(o.result in ('left out', 'not reached') for o in outcomes)} of {len(outcomes)} documents"

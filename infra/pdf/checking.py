@@ -212,5 +212,5 @@ def _translated() -> Iterator[None]:
         raise
     except Exception as error:
         raise Broken(
-            f"The PDF or a signature in it cannot be read ({type(error).__name__}: {error})."
+            f"The PDF or a signature in it cannot be read ({type(error).__name__})."
         ) from error

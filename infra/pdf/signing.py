@@ -175,9 +175,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except SigningError as error:
-        raise Broken(f"The document could not be signed: {error}") from error
+        raise Broken(f"The document could not be signed ({type(error).__name__}).") from error
     except PdfError as error:
-        raise Broken(f"The PDF cannot be read or extended: {error}") from error
+        raise Broken(f"The PDF cannot be read or extended ({type(error).__name__}).") from error
 
 
 def _must_be_aware(at: datetime) -> None:

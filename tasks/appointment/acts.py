@@ -28,7 +28,7 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Opened, Opening, answered_before, open_dossier
-from tasks.dossier.tables import DossierRow
+from tasks.dossier.tables import DossierRow, NoticeRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,9 @@ def book(opening: Opening, starts_at: datetime, *, by: Actor) -> Booked:
             seat = held_seat(session, before.code)
             return Booked(opened=before, starts_at=seat.starts_at, ends_at=seat.ends_at, place=office.address)
         ends_at = _check(session, office, starts_at)
+        _lock_slot(
+            session, office, starts_at
+        )  # Before the history: whoever moves takes them in this order too.
         dossier, opened = open_dossier(session, opening, office, by=by, walk_in=False)
         _take_seat(session, office, dossier, starts_at, ends_at)
         tell(session, dossier, Telling(event="appointment:booked", by=by, facts=_when(starts_at)))
@@ -71,6 +74,7 @@ def move_appointment(code: str, starts_at: datetime, *, by: Actor) -> Appointmen
             return old
         ends_at = _check(session, office, starts_at)
         old.state = "moved"
+        _supersede(session, code)
         session.add(old)
         session.flush()
         seat = _take_seat(session, office, dossier, starts_at, ends_at)
@@ -87,6 +91,7 @@ def cancel(code: str, *, by: Actor) -> None:
         if dossier.stage == Stage.CANCELLED:
             return
         move_to(session, dossier, Stage.CANCELLED, Telling(event="appointment:cancelled", by=by))
+        _supersede(session, code)
         seat = held_seat(session, code)
         seat.state = "cancelled"
         session.add(seat)
@@ -147,6 +152,24 @@ def _check(session: Session, office: OfficeData, starts_at: datetime) -> datetim
     return check_slot(starts_at, now=now(session), calendar=office.calendar(), minutes=office.slot_minutes)
 
 
+def _supersede(session: Session, code: str) -> None:
+    """Let a confirmation that was not sent yet never be sent: the time in it is no longer true."""
+    owed = select(NoticeRow).where(
+        NoticeRow.dossier == code, NoticeRow.kind == "booked", NoticeRow.state == "owed"
+    )
+    for notice in session.exec(owed):
+        notice.state = "superseded"
+        notice.ended_at = now(session)
+        session.add(notice)
+
+
+def _lock_slot(session: Session, office: OfficeData, starts_at: datetime) -> None:
+    """Let one at a time look for a seat in a slot; the lock ends with the transaction."""
+    session.connection().exec_driver_sql(
+        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{office.code} {starts_at.isoformat()}",)
+    )
+
+
 def _take_seat(
     session: Session, office: OfficeData, dossier: DossierRow, starts_at: datetime, ends_at: datetime
 ) -> AppointmentRow:
@@ -156,9 +179,7 @@ def _take_seat(
         AppointmentRow.starts_at == starts_at,
         col(AppointmentRow.state).in_(["held", "kept"]),
     )
-    session.connection().exec_driver_sql(
-        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{office.code} {starts_at.isoformat()}",)
-    )
+    _lock_slot(session, office, starts_at)
     taken = set(session.exec(query))
     free = [seat for seat in range(1, office.capacity + 1) if seat not in taken]
     if not free:

@@ -55,6 +55,7 @@ def metadata(
     retention_rule: str,
     records: Sequence[Record],
     publication: str,
+    digitised: bool,
 ) -> Mapping[str, Json]:
     """Return a package's metadata in the terms of TT 05/2025/TT-BNV for records and documents (ARC-06, ARC-07)."""
     return {
@@ -71,7 +72,7 @@ def metadata(
         "soLuongTrang": sum(record.pages for record in records),
         "coQuan": {"maDinhDanh": office, "ten": office_name},
         "nguoiYeuCau": applicant,
-        "mucDoTinCay": "02 số hóa",
+        "mucDoTinCay": "02 số hóa" if digitised else "01 gốc điện tử",
         "taiLieu": [
             {
                 "soThuTu": record.ordinal,

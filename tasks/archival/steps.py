@@ -10,7 +10,7 @@ from functools import cache
 from sqlmodel import Session, col, select
 
 from infra.database import now
-from infra.errors import Broken
+from infra.errors import Broken, Forbidden
 from infra.history import Json
 from infra.history.recording import entries, head
 from infra.object_store import Stored
@@ -35,7 +35,7 @@ from tasks.dossier.moves import (
     procedure_of,
     tell,
 )
-from tasks.dossier.papers import newest, read, sha256_of
+from tasks.dossier.papers import content_key, newest, read, sha256_of, store_content
 from tasks.dossier.register import number_of
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
 
@@ -64,7 +64,11 @@ def ask_for_archive(code: str | None, *, by: Actor = SYSTEM) -> list[str]:
                 session.add(dossier)
                 tell(session, dossier, Telling(event="archive:asked", by=by))
             elif dossier.stage != Stage.RETURNED:
-                move_to(session, dossier, Stage.ARCHIVED, Telling(event="archive:asked", by=by))
+                raise Forbidden(
+                    f"dossier {one} stands at {dossier.stage}; only a returned dossier is archived.",
+                    rule="DOS-06",
+                    way_out="“hoso show” says what it waits for.",
+                )
             ask_to_continue(session, one)
             asked.append(one)
     return asked
@@ -125,6 +129,7 @@ def _begin(code: str) -> PackageRow | None:
         plan = session.get(PackageRow, code)
         if plan is None:
             retention = procedure_of(session, dossier).retention
+            office = office_of(session, dossier.office)
             moment = now(session).replace(microsecond=0)
             tell(session, dossier, Telling(event="dossier:archiving", facts={"rule": retention.rule}))
             plan = PackageRow(
@@ -132,6 +137,8 @@ def _begin(code: str) -> PackageRow | None:
                 begun_at=moment,
                 history_position=head(session)[0] - 1,
                 retain_until=retain_until(moment, retention.years),
+                user_name=office.name,
+                user_address=f"mailto:{office.mailbox}",
             )
             session.add(plan)
         return plan
@@ -141,24 +148,46 @@ def _package(code: str, plan: PackageRow) -> Mapping[str, bytes]:
     """Return the package's files in the order in which they are written."""
     with services().database.transaction() as session:
         dossier = look(session, code)
-        office = office_of(session, dossier.office)
         originals = originals_of(session, code)
         told = [e.content for e in entries(session, code) if e.position <= plan.history_position]
         rows = _documents(session, code, datetime.fromisoformat(json.loads(told[-1])["at"]))
         described = _describe(session, dossier, originals, plan)
     files = {_name(row): read(row) for row in rows}
     checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
-    files["metadata.json"] = _json(described)
-    files["validation.json"] = _json(checked)
+    plan = _fix(code, _json(described), _json(checked))
+    files["metadata.json"] = _content(plan.metadata_sha256)
+    files["validation.json"] = _content(plan.validation_sha256)
     files["history.jsonl"] = b"\n".join(told) + b"\n"
     return ocfl_object(
         package_id(code),
         files,
         message="Archived at the end of the dossier's life",
-        user_name=office.name,
-        user_address=f"mailto:{office.mailbox}",
+        user_name=plan.user_name,
+        user_address=plan.user_address,
         created=plan.begun_at,
     )
+
+
+def _fix(code: str, described: bytes, checked: bytes) -> PackageRow:
+    """
+    Keep what was rendered first of the metadata and the validation report, and return the plan with it.
+
+    Offices are renamed and validators change between two tries; what was locked once cannot follow.
+    """
+    store_content(described, "application/json")
+    store_content(checked, "application/json")
+    with services().database.transaction() as session:
+        hold(session, code)
+        plan = session.get_one(PackageRow, code)
+        plan.metadata_sha256 = plan.metadata_sha256 or sha256_of(described)
+        plan.validation_sha256 = plan.validation_sha256 or sha256_of(checked)
+        session.add(plan)
+        return plan
+
+
+def _content(sha256: str | None) -> bytes:
+    """Return stored bytes by their hash."""
+    return services().work.get(content_key(sha256 or ""))
 
 
 def _documents(session: Session, code: str, until: datetime) -> list[DocumentRow]:
@@ -221,7 +250,8 @@ def _describe(
         retention_years=procedure.retention.years,
         retention_rule=procedure.retention.rule,
         records=records,
-        publication=procedure.publication,
+        publication="never" if dossier.confidential else procedure.publication,
+        digitised=procedure.kind == "certification",
     )
 
 

@@ -37,3 +37,9 @@ class PackageRow(SQLModel, table=True):
     #: The package tells the history up to and including this position.
     history_position: int = Field(sa_column=Column(BigInteger, nullable=False))
     retain_until: datetime = moment(nullable=False)
+    #: Who archives, as the inventory names them.
+    user_name: str
+    user_address: str
+    #: SHA-256 of the metadata and of the validation report in the work store, rendered once.
+    metadata_sha256: str | None = None
+    validation_sha256: str | None = None

@@ -8,7 +8,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
-from tasks.certification.receiving import Presented, keep_scan, read_original, store_scan
+from tasks.certification.scanning import Presented, keep_scan, scan_original
 from tasks.certification.tables import PaymentRow
 from tasks.dossier.lifecycle import GONE, Stage, Standing
 from tasks.dossier.moves import (
@@ -40,7 +40,7 @@ def decline_dossier(code: str, reason: Refusal, explanation: str, *, by: Actor) 
         private: dict[str, Json] = {"explanation": explanation}
         telling = Telling(event="dossier:declined", by=by, facts=facts, private=private)
         move_to(session, dossier, Stage.DECLINED, telling)
-        owe_notice(session, code, "declined", facts={**facts, "explanation": explanation})
+        owe_notice(session, code, "declined", facts={**facts, "explanation": explanation, "by": by.staff})
 
 
 def decline_original(code: str, ordinal: int, reason: Refusal, explanation: str, *, by: Actor) -> None:
@@ -71,9 +71,15 @@ def decline_original(code: str, ordinal: int, reason: Refusal, explanation: str,
         telling = Telling(event="original:declined", by=by, facts=facts)
         follow(session, dossier, telling)
         payment = session.get(PaymentRow, code)
-        if dossier.stage == Stage.PAYMENT_DUE and payment and payment.paid == payment.amount:
+        if dossier.stage == Stage.PAYMENT_DUE and payment and payment.paid >= payment.amount:
             come_back(session, dossier, telling)  # Nothing is owed any more.
-        owe_notice(session, code, "declined", ordinal=ordinal, facts={**facts, "explanation": explanation})
+        owe_notice(
+            session,
+            code,
+            "declined",
+            ordinal=ordinal,
+            facts={**facts, "explanation": explanation, "by": by.staff},
+        )
 
 
 def ask_for_supplement(code: str, missing: str, *, by: Actor) -> None:
@@ -93,7 +99,13 @@ def ask_for_supplement(code: str, missing: str, *, by: Actor) -> None:
         dossier.supplements += 1
         telling = Telling(event="supplement:asked", by=by, private={"missing": missing})
         move_to(session, dossier, Stage.SUPPLEMENT_ASKED, telling)
-        owe_notice(session, code, "supplement", occasion=dossier.supplements, facts={"missing": missing})
+        owe_notice(
+            session,
+            code,
+            "supplement",
+            occasion=dossier.supplements,
+            facts={"missing": missing, "by": by.staff},
+        )
 
 
 def pay(code: str, receipt: str, *, by: Actor) -> int:
@@ -106,7 +118,7 @@ def pay(code: str, receipt: str, *, by: Actor) -> int:
                 f"dossier {code} owes nothing.", rule="CERT-31", way_out="There is nothing to pay."
             )
         due = payment.amount - payment.paid
-        if due == 0:
+        if due <= 0:
             return payment.amount
         payment.paid = payment.amount
         payment.paid_at = now(session)
@@ -152,7 +164,7 @@ def stop(code: str, reason: str, *, by: Actor) -> None:
         )
         before = select(func.count()).where(NoticeRow.dossier == code, NoticeRow.kind == "stopped")
         occasion = session.exec(before).one()
-        owe_notice(session, code, "stopped", occasion=occasion, facts={"reason": reason})
+        owe_notice(session, code, "stopped", occasion=occasion, facts={"reason": reason, "by": by.staff})
 
 
 def resume(code: str, reason: str, *, by: Actor) -> None:
@@ -171,11 +183,13 @@ def resume(code: str, reason: str, *, by: Actor) -> None:
                 rule="CERT-15",
                 way_out="A new dossier is needed for other originals.",
             )
-        come_back(
-            session,
-            dossier,
-            Telling(event="dossier:resumed", by=by, private={"reason": reason}),
-        )
+        telling = Telling(event="dossier:resumed", by=by, private={"reason": reason})
+        payment = session.get(PaymentRow, code)
+        if payment is not None and payment.paid < payment.amount:
+            move_to(session, dossier, Stage.RECEIVED, telling)
+            move_to(session, dossier, Stage.PAYMENT_DUE, telling)
+        else:
+            come_back(session, dossier, telling)
 
 
 def examine_again(code: str, ordinal: int, presented: Presented | None, *, by: Actor) -> None:
@@ -188,10 +202,7 @@ def examine_again(code: str, ordinal: int, presented: Presented | None, *, by: A
         procedure = procedure_of(session, look(session, code))
         original = original_of(session, code, ordinal)
         _left_out(code, original)
-    new = None
-    if presented is not None:
-        pages, declared = read_original(presented, procedure, ordinal=ordinal)
-        new = (store_scan(presented, pages), declared)
+    new = scan_original(presented, procedure, ordinal) if presented is not None else None
     with services().database.transaction() as session:
         dossier = hold(session, code)
         original = original_of(session, code, ordinal)
@@ -202,8 +213,8 @@ def examine_again(code: str, ordinal: int, presented: Presented | None, *, by: A
         original.compared_by = by.staff
         original.compared_at = now(session)
         if new is not None:
-            original.pages = original.compared_pages = new[1]
-            keep_scan(session, code, ordinal, original.revision, new[0])
+            original.pages = original.compared_pages = new.declared
+            keep_scan(session, code, ordinal, original.revision, new.scan)
         session.add(original)
         follow(session, dossier, Telling(event="original:examined-again", by=by, facts={"original": ordinal}))
 
@@ -221,7 +232,8 @@ def _let_off(session: Session, dossier: DossierRow, original: OriginalRow) -> No
                 dossier=dossier.code,
                 kind="refund",
                 ordinal=original.ordinal,
-                reason=f"give back {original.fee} đồng: original {original.ordinal} was declined",
+                reason=f"give back {min(original.fee, payment.paid - payment.amount)} đồng:"
+                f" original {original.ordinal} was declined",
                 opened_at=now(session),
             )
         )

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass
 
 from sqlmodel import Session
 
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
-from infra.object_store import Stored
-from infra.pdf.intake import Limits, PageImage, read_scans
 from infra.services import services
 from tasks.certification.rules import (
-    check_legalised,
-    check_pages,
-    check_resolution,
-    comparison_is_complete,
     fee,
 )
+from tasks.certification.scanning import Presented, Scanned, keep_scan, scan_all
 from tasks.certification.tables import PaymentRow
+from tasks.dossier.calendar import local
 from tasks.dossier.deadlines import check_extension, due_at
 from tasks.dossier.lifecycle import Stage, Standing
 from tasks.dossier.moves import (
@@ -38,23 +33,8 @@ from tasks.dossier.moves import (
     procedure_on,
 )
 from tasks.dossier.opening import Opened, Opening, answered_before, open_dossier
-from tasks.dossier.papers import Paper, keep, store_content
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presented:
-    """One original as it lies on the counter, with its scan."""
-
-    kind: str
-    files: Sequence[tuple[str, bytes]]
-    pages: int | None = None  # declared; None: as many as the scan shows
-    copies: int = 1
-    compared: int | None = None  # pages compared with the scan; None: all of them
-    foreign: bool = False
-    legalised: bool = False
-    exempt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,24 +48,6 @@ class Receipt:
     agreed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """One original's files as they came (or another agency's result), and its clean pages, all stored."""
-
-    files: Sequence[tuple[str, Stored]]
-    pages: Sequence[tuple[PageImage, Stored]]
-    kind: Literal["scan", "result"] = "scan"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scanned:
-    """An original whose files were read and stored."""
-
-    presented: Presented
-    scan: Scan
-    declared: int
-
-
 def receive(code: str, originals: Sequence[Presented], receipt: Receipt, *, by: Actor) -> Opened:
     """
     Receive a booked dossier: originals, comparison, fee and time limit, in one transaction.
@@ -97,7 +59,7 @@ def receive(code: str, originals: Sequence[Presented], receipt: Receipt, *, by: 
         dossier = look(session, code)
         _check_first(dossier)
         procedure = procedure_of(session, dossier)
-    scanned = _scan_all(originals, procedure)
+    scanned = scan_all(originals, procedure)
     with services().database.transaction() as session:
         dossier = hold(session, code)
         _check_first(dossier)
@@ -113,8 +75,8 @@ def receive_walk_in(
         office = office_of(session, opening.office)
         if before := answered_before(session, opening):
             return before
-        procedure = procedure_on(session, opening.procedure, now(session).date())
-    scanned = _scan_all(originals, procedure)
+        procedure = procedure_on(session, opening.procedure, local(now(session)).date())
+    scanned = scan_all(originals, procedure)
     with services().database.transaction() as session:
         if before := answered_before(session, opening):
             return before
@@ -129,30 +91,13 @@ def supply(code: str, originals: Sequence[Presented], *, by: Actor) -> None:
         dossier = look(session, code)
         procedure = procedure_of(session, dossier)
         _check_asked(dossier)
-    scanned = _scan_all(originals, procedure, may_be_none=True)
+    scanned = scan_all(originals, procedure, may_be_none=True)
     with services().database.transaction() as session:
         dossier = hold(session, code)
         _check_asked(dossier)
         amount = _add_originals(session, dossier, procedure, scanned, by)
         come_back(session, dossier, Telling(event="supplement:received", by=by))
         _charge(session, dossier, amount, None, by)
-
-
-def read_original(
-    presented: Presented, procedure: Procedure, *, ordinal: int
-) -> tuple[Sequence[PageImage], int]:
-    """Return the pages of an original's scan and its declared number of pages, or refuse the scan."""
-    chosen = services().settings
-    limits = Limits(
-        file_bytes=chosen.upload_limit_bytes,
-        total_bytes=chosen.upload_limit_bytes,
-        pages=procedure.scan.max_pages,
-    )
-    pages = read_scans(presented.files, limits=limits)
-    check_resolution([p.dpi for p in pages], procedure.scan.min_dpi, ordinal=ordinal)
-    declared = presented.pages if presented.pages is not None else len(pages)
-    check_pages(len(pages), declared, ordinal=ordinal)
-    return pages, declared
 
 
 def _check_first(dossier: DossierRow) -> None:
@@ -181,72 +126,11 @@ def _check_asked(dossier: DossierRow) -> None:
         )
 
 
-def _scan_all(
-    originals: Sequence[Presented], procedure: Procedure, *, may_be_none: bool = False
-) -> list[_Scanned]:
-    """Read and store the files of every original before anything is decided about the dossier."""
-    if not originals and not may_be_none:
-        raise Forbidden(
-            "a dossier without an original cannot be received.",
-            rule="CERT-02",
-            way_out="Name each one with --original KIND FILE….",
-        )
-    return [_scan(presented, procedure, n) for n, presented in enumerate(originals, start=1)]
-
-
-def _scan(presented: Presented, procedure: Procedure, ordinal: int) -> _Scanned:
-    """Read one original, apply the rules of the counter to it, and store its bytes."""
-    if not presented.kind.strip() or presented.copies < 1:
-        raise Forbidden(
-            f"original {ordinal} needs a kind and at least one copy.",
-            rule="CERT-23",
-            way_out="Write --original KIND FILE… --copies N.",
-        )
-    check_legalised(presented.foreign, presented.legalised, presented.exempt, ordinal=ordinal)
-    if procedure.kind == "return":
-        return _take_result(presented, ordinal)
-    pages, declared = read_original(presented, procedure, ordinal=ordinal)
-    compared = presented.compared if presented.compared is not None else declared
-    comparison_is_complete(compared, declared, ordinal=ordinal)
-    return _Scanned(presented=presented, scan=store_scan(presented, pages), declared=declared)
-
-
-def store_scan(presented: Presented, pages: Sequence[PageImage]) -> Scan:
-    """Store the files and the pages of an original under their own hashes."""
-    return Scan(
-        files=[(_media_type(c), store_content(c, _media_type(c))) for _, c in presented.files],
-        pages=[(p, store_content(p.content, p.media_type)) for p in pages],
-    )
-
-
-def _take_result(presented: Presented, ordinal: int) -> _Scanned:
-    """Take another agency's signed file as it is; whether its signatures hold is checked before release."""
-    content = presented.files[0][1] if len(presented.files) == 1 else b""
-    limit = services().settings.upload_limit_bytes
-    if not content.startswith(b"%PDF-") or b"/ByteRange" not in content or len(content) > limit:
-        raise Forbidden(
-            f"result {ordinal} is not one signed PDF file of at most {limit // 1_000_000} MB.",
-            rule="SIG-20",
-            way_out="Ask the resolving agency for the signed file; a scan of a paper is not a result.",
-        )
-    kept = Scan(
-        files=[("application/pdf", store_content(content, "application/pdf"))], pages=[], kind="result"
-    )
-    return _Scanned(presented=presented, scan=kept, declared=presented.pages or 1)
-
-
-def _media_type(content: bytes) -> str:
-    """Return the media type of a file that intake has accepted, by its first bytes."""
-    if content.startswith(b"\xff\xd8"):
-        return "image/jpeg"
-    return "image/png" if content.startswith(b"\x89PNG") else "application/pdf"
-
-
 def _receive(
     session: Session,
     dossier: DossierRow,
     procedure: Procedure,
-    scanned: Sequence[_Scanned],
+    scanned: Sequence[Scanned],
     receipt: Receipt,
     by: Actor,
 ) -> None:
@@ -266,7 +150,7 @@ def _receive(
     amount = _add_originals(session, dossier, procedure, scanned, by)
     facts: dict[str, Json] = {"originals": len(scanned), "due_at": dossier.due_at.isoformat(), "fee": amount}
     move_to(session, dossier, Stage.RECEIVED, Telling(event="dossier:received", by=by, facts=facts))
-    owe_notice(session, dossier.code, "receipt")
+    owe_notice(session, dossier.code, "receipt", facts={"paid": amount == 0 or receipt.paid is not None})
     _charge(session, dossier, amount, receipt.paid, by)
 
 
@@ -284,7 +168,7 @@ def _check_checklist(procedure: Procedure, receipt: Receipt) -> None:
 
 
 def _add_originals(
-    session: Session, dossier: DossierRow, procedure: Procedure, scanned: Sequence[_Scanned], by: Actor
+    session: Session, dossier: DossierRow, procedure: Procedure, scanned: Sequence[Scanned], by: Actor
 ) -> int:
     """Add originals behind those that are there, and return what they cost together in đồng."""
     amount = 0
@@ -314,32 +198,6 @@ def _add_originals(
     return amount
 
 
-def keep_scan(session: Session, code: str, ordinal: int, revision: int, scan: Scan) -> None:
-    """Say which stored bytes are an original's files and its clean page images."""
-    for position, (media_type, stored) in enumerate(scan.files):
-        of_file = Paper(
-            dossier=code,
-            kind=scan.kind,
-            ordinal=ordinal,
-            revision=revision,
-            position=position,
-            media_type=media_type,
-        )
-        keep(session, of_file, stored)
-    for position, (page, stored) in enumerate(scan.pages):
-        facts = {k: v for k, v in asdict(page).items() if k not in ("content", "source")}
-        of_page = Paper(
-            dossier=code,
-            kind="page",
-            ordinal=ordinal,
-            revision=revision,
-            position=position,
-            media_type=page.media_type,
-            facts=facts,
-        )
-        keep(session, of_page, stored)
-
-
 def _charge(session: Session, dossier: DossierRow, amount: int, paid: str | None, by: Actor) -> None:
     """Write down what is owed; unless it was paid at once the clock stops until it is (DOS-06: 6)."""
     if amount == 0:
@@ -352,6 +210,6 @@ def _charge(session: Session, dossier: DossierRow, amount: int, paid: str | None
         row.paid_to = by.staff
         row.receipt = paid
     session.add(row)
-    if not paid:
+    if row.paid < row.amount:
         telling = Telling(event="fee:asked", by=by, facts={"amount": row.amount - row.paid})
         move_to(session, dossier, Stage.PAYMENT_DUE, telling)

@@ -65,8 +65,13 @@ def originals_to_number(code: str) -> list[int]:
         return [o.ordinal for o in originals_of(session, code) if o.standing == Standing.RECEIVED]
 
 
-def reserve_number(code: str, ordinal: int) -> str:
-    """Reserve an original's number in the yearly register and return its text; again returns the same one."""
+def reserve_number(code: str, ordinal: int) -> str | None:
+    """
+    Reserve an original's number in the yearly register and return its text; again returns the same one.
+
+    `None` when the original was declined or its dossier stopped since somebody looked: no number is
+    reserved that nobody will certify.
+    """
     with services().database.transaction() as session:
         dossier = hold(session, code)
         procedure = procedure_of(session, dossier)
@@ -75,6 +80,11 @@ def reserve_number(code: str, ordinal: int) -> str:
         known = _line_text(session, code, ordinal)
         if known:
             return known
+        if (
+            dossier.stage != Stage.RECEIVED
+            or original_of(session, code, ordinal).standing != Standing.RECEIVED
+        ):
+            return None
         line = reserve(session, dossier.office, procedure.register_.symbol, code, ordinal)
         text = number_text(line.number, line.book, line.year, line.symbol)
         facts: dict[str, Json] = {"original": ordinal, "number": text}
@@ -142,6 +152,13 @@ def stale_copies(office: str, official: str) -> list[tuple[str, int]]:
             for row in frozen_at(session, office)
             if row.facts.get("official") == official and row.for_day != today
         ]
+
+
+def copies_waiting(office: str, code: str) -> list[int]:
+    """Return the originals of one dossier whose frozen copy waits for an official, whoever it is addressed to."""
+    with services().database.transaction() as session:
+        look(session, code)
+        return [row.ordinal for row in frozen_at(session, office, code=code)]
 
 
 def letterhead(office: OfficeData) -> Letterhead:
@@ -247,7 +264,10 @@ def accept_result(code: str, ordinal: int) -> bool:
         original = original_of(session, code, ordinal)
         if document is None or original.standing != Standing.RECEIVED:
             return False
-    found = signatures_of(read(document), anchors=parts.anchors, chain=parts.chain)
+    try:
+        found = signatures_of(read(document), anchors=parts.anchors, chain=parts.chain)
+    except Broken:
+        found = []  # What cannot be read as a signed PDF is no result; the examiner hears of it.
     sound = bool(found) and all(s.intact for s in found) and found[-1].covers_whole_file
     with parts.database.transaction() as session:
         dossier, original = hold(session, code), original_of(session, code, ordinal)

@@ -8,6 +8,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
+from tasks.delivery.steps import HAND_OVER, open_task
 from tasks.delivery.tables import LegRow
 from tasks.dossier.lifecycle import Stage
 from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, procedure_of, tell
@@ -52,12 +53,14 @@ def redirect(code: str, channel: str, *, email: str | None, account: str | None,
         leg = session.get(LegRow, (code, channel)) or LegRow(
             dossier=code, channel=channel, opened_at=now(session)
         )
-        leg.state = "queued"
+        leg.state = "at-counter" if channel == "paper" else "queued"
         leg.next_try_at = leg.ended_at = None
         leg.errand += 1
         leg.attempts = 0
         session.add(leg)
         _end_task(session, code, f"undelivered-{channel}", by)
+        if channel == "paper":
+            open_task(session, code, "hand-over", HAND_OVER)
         private: dict[str, Json] = {"email": email, "account": account}
         telling = Telling(event="leg:redirected", by=by, facts={"channel": channel}, private=private)
         tell(session, dossier, telling)
@@ -68,7 +71,15 @@ def confirm(code: str, channel: str, *, by: Actor) -> None:
     """End a leg on the applicant's word that the result arrived, after an answer that was lost or refused."""
     with services().database.transaction() as session:
         dossier, leg = _leg(session, code, channel)
+        if leg.state == "confirmed":
+            return
         _must_be_signed(dossier)
+        if channel == "paper" or leg.attempts == 0:
+            raise Forbidden(
+                f"the result of {code} was not sent by {channel} yet, or must be collected.",
+                rule="DOS-22",
+                way_out="A paper is handed over with “hoso hand-over”; a leg that was tried can be confirmed.",
+            )
         leg.state = "confirmed"
         leg.ended_at = leg.ended_at or now(session)
         session.add(leg)

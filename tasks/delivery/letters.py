@@ -19,6 +19,13 @@ Thư này được gửi tự động từ hộp thư chính thức của cơ qu
 """
 
 
+#: What must hold, for a certified copy and for another agency's result.
+_MUST_HOLD = {
+    True: "Mỗi bản sao có hai chữ ký: của người ký chứng thực và của cơ quan. Cả hai phải hợp lệ.",
+    False: "Mọi chữ ký số trong tệp phải hợp lệ.",
+}
+
+
 def _message(
     *, office: OfficeData, to: str, message_id: str, subject: str, body: str, code: str
 ) -> EmailMessage:
@@ -44,6 +51,7 @@ def result_message(
     message_id: str,
     files: Sequence[tuple[str, bytes]],
     verify_url: str,
+    certified: bool,
 ) -> EmailMessage:
     """Return the e-mail that carries a result, with how to verify it (CERT-05, DOS-28)."""
     body = f"""Kính gửi Ông/Bà,
@@ -51,9 +59,9 @@ def result_message(
 Kết quả giải quyết hồ sơ {code} được gửi kèm thư này ({len(files)} tệp PDF đã ký số).
 
 Cách kiểm tra chữ ký số:
-1. Lưu tệp PDF về máy, không in và không sửa tệp: bản sao điện tử có giá trị ở dạng điện tử.
+1. Lưu tệp PDF về máy, không sửa tệp: tài liệu này có giá trị ở dạng điện tử.
 2. Mở tệp bằng phần mềm đọc PDF có chức năng kiểm tra chữ ký, hoặc dùng công cụ tại {verify_url}.
-3. Mỗi bản sao có hai chữ ký: của người ký chứng thực và của cơ quan. Cả hai phải hợp lệ.
+3. {_MUST_HOLD[certified]}
 """
     message = _message(
         office=office,

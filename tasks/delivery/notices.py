@@ -7,14 +7,21 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from infra.database import now
+from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.services import services
 from tasks.delivery.letters import booked_message, paper_message
 from tasks.delivery.papers import TITLES, paper_of
-from tasks.delivery.rules import after, message_id
-from tasks.delivery.steps import legs_of
-from tasks.dossier.moves import Telling, hold, look, office_of, tell
+from tasks.delivery.rules import PATIENCE, after, message_id
+from tasks.delivery.steps import legs_of, open_task
+from tasks.dossier.moves import Telling, hold, office_of, tell
 from tasks.dossier.tables import ApplicantRow, NoticeRow, StatusReportRow
+
+#: Notices in these states were not answered for yet.
+OPEN = ("owed", "trying")
+
+#: Papers that the applicant must know of; a receipt is handed over at once, a booking is known to who booked.
+HANDED_OVER = frozenset({"declined", "supplement", "stopped"})
 
 
 def notices_due(code: str, *, only: str | None = None) -> list[int]:
@@ -39,8 +46,11 @@ def send_notice(code: str, notice_id: int) -> str:
     with parts.database.transaction() as session:
         dossier = hold(session, code)
         notice = session.get_one(NoticeRow, notice_id)
-        if notice.state != "owed":
+        if notice.state not in OPEN:
             return notice.state
+        # An earlier try died before its answer was written down: what it sent may have arrived.
+        notice.ambiguous += notice.state == "trying"
+        notice.state = "trying"
         office = office_of(session, dossier.office)
         email = session.get_one(ApplicantRow, code).email
         notice.attempts += 1
@@ -72,14 +82,12 @@ def now_plus(seconds: float) -> datetime:
 
 
 def reports_due(code: str) -> bool:
-    """Whether there is a portal that has not heard of this dossier's newest status code."""
+    """Whether there is a portal that can be told a status code of this dossier now."""
     if services().portal is None:
         return False
     with services().database.transaction() as session:
-        query = select(StatusReportRow).where(
-            StatusReportRow.dossier == code, col(StatusReportRow.sent_at).is_(None)
-        )
-        return session.exec(query).first() is not None
+        report = _next_report(session, code)
+        return report is not None and (report.next_try_at is None or report.next_try_at <= now(session))
 
 
 def report_status(code: str) -> int:
@@ -87,20 +95,22 @@ def report_status(code: str) -> int:
     Tell the portal the status codes that it has not heard yet, in order; return how many it heard now.
 
     The portal ignores a sequence that it knows, so a report whose answer was lost is simply sent again.
+    A portal that is away, or refuses, is told later: the picture it has never holds a dossier up.
     """
     portal = services().portal
     sent = 0
     while True:
         with services().database.transaction() as session:
-            look(session, code)
-            report = session.exec(
-                select(StatusReportRow)
-                .where(StatusReportRow.dossier == code, col(StatusReportRow.sent_at).is_(None))
-                .order_by(col(StatusReportRow.sequence))
-            ).first()
+            report = _next_report(session, code)
         if report is None or portal is None:
             return sent
-        portal.report(reference=code, sequence=report.sequence, code=report.code, at=report.at.isoformat())
+        try:
+            portal.report(
+                reference=code, sequence=report.sequence, code=report.code, at=report.at.isoformat()
+            )
+        except (Unavailable, Forbidden):
+            _put_off_report(report)
+            return sent
         with services().database.transaction() as session:
             told = session.get_one(StatusReportRow, (code, report.sequence))
             told.sent_at = now(session)
@@ -108,17 +118,37 @@ def report_status(code: str) -> int:
         sent += 1
 
 
+def _next_report(session: Session, code: str) -> StatusReportRow | None:
+    """Return the first status code that the portal has not heard."""
+    return session.exec(
+        select(StatusReportRow)
+        .where(StatusReportRow.dossier == code, col(StatusReportRow.sent_at).is_(None))
+        .order_by(col(StatusReportRow.sequence))
+    ).first()
+
+
+def _put_off_report(report: StatusReportRow) -> None:
+    """Try a report again later, ever more patiently."""
+    with services().database.transaction() as session:
+        row = session.get_one(StatusReportRow, (report.dossier, report.sequence))
+        row.attempts += 1
+        row.next_try_at = now(session) + PATIENCE[min(row.attempts, len(PATIENCE)) - 1]
+        session.add(row)
+
+
 def wake_at(code: str) -> datetime | None:
     """Return when the next message or leg that was put off may be tried again."""
     with services().database.transaction() as session:
         waits = [n.next_try_at for n in _owed(session, code)]
         waits += [leg.next_try_at for leg in legs_of(session, code) if leg.ended_at is None]
+        report = _next_report(session, code)
+        waits.append(report.next_try_at if report else None)
         return min((w for w in waits if w is not None), default=None)
 
 
 def _owed(session: Session, code: str) -> list[NoticeRow]:
     """Return a dossier's owed messages in the order in which they arose."""
-    query = select(NoticeRow).where(NoticeRow.dossier == code, NoticeRow.state == "owed")
+    query = select(NoticeRow).where(NoticeRow.dossier == code, col(NoticeRow.state).in_(OPEN))
     return list(session.exec(query.order_by(col(NoticeRow.id))))
 
 
@@ -135,6 +165,13 @@ def _end(
         notice.ambiguous = ambiguous
         notice.ended_at = now(session) if state != "owed" else None
         session.add(notice)
+        if state == "at-counter" and notice.kind in HANDED_OVER:
+            open_task(
+                session,
+                code,
+                f"paper-{notice.kind}",
+                f"hand the paper over or reach the applicant ({TITLES[notice.kind]})",
+            )
         facts: dict[str, Json] = {"notice": notice.kind, "state": state}
         tell(
             session, dossier, Telling(event=f"notice:{'put-off' if state == 'owed' else state}", facts=facts)

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import look, office_of, originals_of, procedure_of
+from tasks.dossier.moves import hold, look, office_of, originals_of, procedure_of
 from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.papers import Paper, find, keep, read, store_content
 from tasks.dossier.procedures import Procedure
@@ -63,7 +63,7 @@ def paper_of(code: str, notice: NoticeRow) -> bytes:
         return read(row)
     stored = store_content(pdf or b"", "application/pdf")
     with parts.database.transaction() as session:
-        look(session, code)
+        hold(session, code)  # Whoever else makes the same paper now waits, and finds it.
         row = find(session, paper) or keep(session, paper, stored)
     return read(row)
 
@@ -82,7 +82,7 @@ class _Maker:
     def make(self, notice: NoticeRow) -> bytes:
         """Return the PDF of one paper."""
         if notice.kind == "receipt":
-            return receipt(self._receipt())
+            return receipt(self._receipt(notice))
         return letter(_LETTERS[notice.kind] if notice.ordinal else self._kind(notice), self._letter(notice))
 
     def _kind(self, notice: NoticeRow) -> LetterKind:
@@ -112,9 +112,9 @@ class _Maker:
         for officer in self.office.officers:
             if officer.staff == staff:
                 return officer
-        return self.office.officers[0]
+        return next((o for o in self.office.officers if "clerk" in o.roles), self.office.officers[0])
 
-    def _receipt(self) -> Receipt:
+    def _receipt(self, notice: NoticeRow) -> Receipt:
         dossier = self.dossier
         limit = self.procedure.time_limit
         days = limit.working_days + dossier.extended_by
@@ -140,14 +140,14 @@ class _Maker:
             time_limit=f"{days:02d} ngày làm việc" if days else "trong ngày làm việc",
             return_by="; ".join(_WAYS[channel] for channel in dossier.channels),
             clerk=self._officer(dossier.examiner).name,
-            fee_paid=all(original.fee == 0 for original in self.originals),
+            fee_paid=bool(notice.facts.get("paid")),
             originals_returned=self.procedure.kind == "certification",
         )
 
     def _letter(self, notice: NoticeRow) -> Letter:
         facts: dict[str, Any] = notice.facts
         received = self.dossier.received_at
-        signer = self._officer(self.dossier.examiner or self.dossier.opened_by)
+        signer = self._officer(notice.facts.get("by") or self.dossier.examiner)
         return Letter(
             head=self._head(),
             number=_number(self.dossier.code),

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from sqlmodel import Session, col, select
 
 from infra.database import now
-from infra.errors import Broken, Forbidden
+from infra.errors import Broken, Forbidden, Unavailable
 from infra.history import Json
 from infra.mail import Outcome
 from infra.services import services
@@ -36,6 +36,10 @@ from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DocumentRow, Doss
 DELIVERED = frozenset({"accepted", "collected", "confirmed"})
 
 
+#: What a clerk has to do for a paper leg.
+HAND_OVER = "the applicant collects the paper at the counter"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Errand:
     """What one try needs, read in one transaction."""
@@ -46,6 +50,7 @@ class _Errand:
     number: int
     address: str
     office: OfficeData
+    certified: bool
     files: tuple[tuple[str, bytes], ...]
 
 
@@ -162,15 +167,22 @@ def _open_leg(session: Session, dossier: DossierRow, channel: str) -> None:
         )
     )
     if channel == "paper":
-        _open_task(session, dossier.code, "hand-over", "the applicant collects the paper at the counter")
+        open_task(session, dossier.code, "hand-over", HAND_OVER)
     tell(session, dossier, Telling(event="leg:opened", facts={"channel": channel}))
 
 
-def _open_task(session: Session, code: str, kind: str, reason: str) -> None:
-    """Ask a clerk to do something at the counter, once."""
+def open_task(session: Session, code: str, kind: str, reason: str) -> None:
+    """Ask a clerk to do something at the counter; a task that was ended and is needed again opens again."""
     query = select(CounterTaskRow).where(CounterTaskRow.dossier == code, CounterTaskRow.kind == kind)
-    if session.exec(query).one_or_none() is None:
-        session.add(CounterTaskRow(dossier=code, kind=kind, reason=reason, opened_at=now(session)))
+    task = session.exec(query).one_or_none()
+    if task is not None and task.ended_at is None:
+        return
+    task = task or CounterTaskRow(dossier=code, kind=kind, reason=reason, opened_at=now(session))
+    if task.ended_at is not None:
+        task.ended_at = task.ended_by = None
+        task.opened_at = now(session)
+        task.reason = reason
+    session.add(task)
 
 
 def _begin(code: str, channel: str) -> _Errand | None:
@@ -184,7 +196,7 @@ def _begin(code: str, channel: str) -> _Errand | None:
         applicant = session.get_one(ApplicantRow, code)
         if leg.state == "trying":
             # An earlier try died before its answer was written down: what it sent may have arrived.
-            leg.ambiguous += 1
+            leg.ambiguous += 1 if channel == "email" else 0
             tell(session, dossier, Telling(event="leg:interrupted", facts={"channel": channel}))
         leg.attempts += 1
         leg.state = "trying"
@@ -192,6 +204,7 @@ def _begin(code: str, channel: str) -> _Errand | None:
         session.add(leg)
         tell(session, dossier, Telling(event="leg:tried", facts={"channel": channel, "try": leg.attempts}))
         documents = [(o, final_document(session, o)) for o in valid_originals(session, code)]
+        certified = procedure_of(session, dossier).kind == "certification"
         address = applicant.account if channel == "portal" else applicant.email
     files = tuple((f"{code}-{original.ordinal}.pdf", read(document)) for original, document in documents)
     return _Errand(
@@ -201,6 +214,7 @@ def _begin(code: str, channel: str) -> _Errand | None:
         number=leg.attempts,
         address=address or "",
         office=office,
+        certified=certified,
         files=files,
     )
 
@@ -222,6 +236,9 @@ def _deposit(errand: _Errand) -> str:
         ]
     except Forbidden as error:
         return _end(errand, Next(state="refused", fall_back=True), error.message)
+    except Unavailable as error:
+        # A deposit is known by its id, so nothing is in doubt: it is simply tried again.
+        return _end(errand, after(Outcome.DEFERRED, attempts=errand.number, ambiguous=0), str(error))
     return _end(errand, Next(state="accepted"), "deposited", receipt=" ".join(receipts))
 
 
@@ -234,6 +251,7 @@ def _mail(errand: _Errand) -> str:
         message_id=message_id(f"{errand.code}/email/{errand.errand}", errand.office.mailbox),
         files=errand.files,
         verify_url=services().settings.verify_url,
+        certified=errand.certified,
     )
     answer = services().mail.send(message)
     with services().database.transaction() as session:
@@ -253,6 +271,11 @@ def _end(
         dossier = hold(session, errand.code)
         leg = session.get_one(LegRow, (errand.code, errand.channel))
         if leg.ended_at is not None:
+            return leg.state
+        if leg.errand != errand.errand:
+            # Somebody gave another address while this try was under way: its answer is about the old one.
+            facts_of_old: dict[str, Json] = {"channel": errand.channel, "state": following.state}
+            tell(session, dossier, Telling(event="leg:superseded", facts=facts_of_old))
             return leg.state
         moment = now(session)
         leg.state = following.state
@@ -280,7 +303,7 @@ def _fall_back(session: Session, dossier: DossierRow, channel: str) -> None:
     if other is not None:
         _open_leg(session, dossier, other)
         ask_to_continue(session, dossier.code)
-    _open_task(
+    open_task(
         session,
         dossier.code,
         f"undelivered-{channel}",

@@ -27,7 +27,6 @@ class LegRow(SQLModel, table=True):
     next_try_at: datetime | None = moment()
     last_answer: str = ""
     receipt: str | None = None
-    collector_commit: str | None = None
     opened_at: datetime = moment(nullable=False)
     ended_at: datetime | None = moment()
 

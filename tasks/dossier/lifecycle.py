@@ -81,7 +81,14 @@ MOVES: Mapping[Stage, frozenset[Stage]] = {
     Stage.AWAITING_SIGNATURE: frozenset({Stage.AWAITING_SEAL, Stage.RETURNED_TO_EXAMINER, Stage.SIGNED})
     | _LEAVING,
     Stage.RETURNED_TO_EXAMINER: frozenset(
-        {Stage.RECEIVED, Stage.CERTIFIED, Stage.AWAITING_SIGNATURE, Stage.AWAITING_SEAL, Stage.SIGNED}
+        {
+            Stage.RECEIVED,
+            Stage.PAYMENT_DUE,
+            Stage.CERTIFIED,
+            Stage.AWAITING_SIGNATURE,
+            Stage.AWAITING_SEAL,
+            Stage.SIGNED,
+        }
     )
     | _LEAVING,
     Stage.AWAITING_SEAL: frozenset({Stage.SIGNED}),

@@ -36,6 +36,9 @@ from tasks.dossier.tables import (
     StatusReportRow,
 )
 
+#: Why a dossier is stopped whose originals were all declined, in the words of its letter.
+ALL_DECLINED = "Không còn bản chính nào đủ điều kiện chứng thực trong hồ sơ"
+
 #: The channel on which PostgreSQL wakes the warm workers.
 WAKE = "hoso_outbox"
 
@@ -191,9 +194,13 @@ def follow(session: Session, dossier: DossierRow, telling: Telling) -> None:
     """
     wanted = lifecycle.stage_of([original.standing for original in originals_of(session, dossier.code)])
     if wanted is None:
-        move_to(session, dossier, Stage.STOPPED, telling)
+        if dossier.stage == Stage.STOPPED:
+            tell(session, dossier, telling)
+        else:
+            move_to(session, dossier, Stage.STOPPED, telling)
         dossier.ended_at = now(session)
         session.add(dossier)
+        owe_notice(session, dossier.code, "stopped", occasion=-1, facts={"reason": ALL_DECLINED})
     elif wanted == dossier.stage or dossier.stage in lifecycle.PAUSED:
         tell(session, dossier, telling)
         ask_to_continue(session, dossier.code)

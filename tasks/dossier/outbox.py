@@ -31,7 +31,7 @@ _TAKE = text("""
     returning dossier, fence, asked, attempts
 """)
 _TAKE_ONE = text("""
-    update outbox set lease_owner = :owner, fence = fence + 1,
+    update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier = :code and (lease_until is null or lease_until < clock_timestamp())
     returning dossier, fence, asked, attempts
@@ -53,7 +53,10 @@ _FINISH = text("""
 _POSTPONE = text("""
     update outbox set lease_owner = null, lease_until = null, last_error = :error,
            done = case when :given_up then greatest(done, :asked) else done end,
-           not_before = clock_timestamp() + make_interval(secs => :wait)
+           asked = case when :given_up and asked <= :asked and cast(:wake as timestamptz) is not null
+                        then asked + 1 else asked end,
+           not_before = coalesce(case when :given_up then cast(:wake as timestamptz) end,
+                                 clock_timestamp() + make_interval(secs => :wait))
     where dossier = :code and fence = :fence
 """)
 
@@ -110,11 +113,12 @@ def finish(lease: Lease, *, seen: int, wake_at: datetime | None = None) -> bool:
         return done.rowcount == 1
 
 
-def postpone(lease: Lease, error: str, *, give_up: bool = False) -> None:
+def postpone(lease: Lease, error: str, *, give_up: bool = False, wake_at: datetime | None = None) -> None:
     """
     Give a dossier back that could not be carried on, with the cause that it waits for.
 
-    It is tried again after a growing time; with `give_up` only when a person acts on it.
+    It is tried again after a growing time; with `give_up` when a person acts on it, or at `wake_at` when
+    something else was put off that does not wait for the person.
     """
     wait = timedelta(seconds=PATIENCE[min(lease.attempts, len(PATIENCE)) - 1])
     with services().database.transaction() as session:
@@ -127,6 +131,7 @@ def postpone(lease: Lease, error: str, *, give_up: bool = False) -> None:
                 "error": error[:500],
                 "given_up": give_up,
                 "wait": wait.total_seconds(),
+                "wake": wake_at,
             },
         )
 

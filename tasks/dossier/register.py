@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, select
 
 from infra.database import now
-from infra.errors import Forbidden
+from infra.errors import Broken, Forbidden
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
 from tasks.dossier.tables import moment
@@ -65,6 +65,8 @@ def reserve(session: Session, office: str, symbol: str, code: str, ordinal: int)
     when many ask at once. Refuses a year whose register is locked (CERT-29).
     """
     line = line_of(session, code, ordinal)
+    if line is not None and line.state == "void":
+        raise Broken(f"the number of {code}/{ordinal} is void; a void number is never used again")
     if line is not None:
         return line
     year = local(now(session)).year

@@ -53,6 +53,8 @@ class CertificateRow(SQLModel, table=True):
     image: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     registered_at: datetime = moment(nullable=False)
     ended_at: datetime | None = moment()
+    #: The version of the PIN file that the token refused last.
+    pin_refused: str | None = None
 
 
 class DossierRow(SQLModel, table=True):
@@ -163,13 +165,12 @@ class NoticeRow(SQLModel, table=True):
     ordinal: int = 0
     occasion: int = 0
     facts: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
-    #: `owed`, then `sent`, `refused`, or `at-counter` when there is no address.
+    #: `owed`, `trying`; then `sent`, `superseded`, or `at-counter` when e-mail does not reach the applicant.
     state: str = "owed"
     attempts: int = 0
     ambiguous: int = 0
     next_try_at: datetime | None = moment()
     last_answer: str = ""
-    document_key: str | None = None
     ended_at: datetime | None = moment()
 
 
@@ -182,6 +183,8 @@ class StatusReportRow(SQLModel, table=True):
     sequence: int = Field(primary_key=True)
     code: int
     at: datetime = moment(nullable=False)
+    attempts: int = 0
+    next_try_at: datetime | None = moment()
     sent_at: datetime | None = moment()
 
 

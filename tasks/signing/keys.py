@@ -10,9 +10,10 @@ from sqlmodel import Session, col, select
 
 from infra.errors import Forbidden
 from infra.services import services
+from infra.token import WrongPin
 from tasks.dossier.moves import office_of
 from tasks.dossier.tables import CertificateRow
-from tasks.signing.steps import Signer
+from tasks.signing.intents import Signer
 
 _seals: dict[str, Signer] = {}
 _opening = Lock()
@@ -22,33 +23,38 @@ def seal_of(office_code: str) -> Signer:
     """
     Return the agency's key, opened once a process; raises `Forbidden` on a machine without the seal.
 
-    A refused PIN is remembered for the life of the process: nobody tries it again by itself.
+    A renewed certificate is opened anew. A PIN that was refused is remembered in the database by the time
+    its file was written, so no process tries it again by itself before somebody changes the file.
     """
+    parts = services()
     with _opening:
-        if office_code in _seals:
-            return _seals[office_code]
-        parts = services()
         with parts.database.transaction() as session:
             office = office_of(session, office_code)
             row = _certificate(session, office_code, office.seal.key)
-        pin = _refused_before(office_code) or parts.seal_pin()
+        if row.sha256 in _seals:
+            return _seals[row.sha256]
+        version = parts.seal_pin_version()
+        if row.pin_refused == version:
+            raise WrongPin(
+                f"the token refused the PIN of {office_code}'s seal before; it is not tried again.",
+                rule="SIG-13",
+                way_out="Put the right PIN into its file (HOSO_SEAL_PIN_FILE); a changed file is tried once.",
+            )
         try:
-            token = parts.open_token(row.token_uri, pin=pin, certificate=row.der)
-        except Forbidden as error:
-            _refusals[office_code] = error
+            token = parts.open_token(row.token_uri, pin=parts.seal_pin(), certificate=row.der)
+        except WrongPin:
+            _remember_refusal(row.sha256, version)
             raise
-        _seals[office_code] = Signer(role="agency", staff="", token=token, image=row.image)
-        return _seals[office_code]
+        _seals[row.sha256] = Signer(role="agency", staff="", token=token, image=row.image)
+        return _seals[row.sha256]
 
 
-_refusals: dict[str, Forbidden] = {}
-
-
-def _refused_before(office_code: str) -> str:
-    """Raise the token's earlier refusal; return nothing when there was none."""
-    if error := _refusals.get(office_code):
-        raise error
-    return ""
+def _remember_refusal(certificate: str, version: str) -> None:
+    """Keep that a token refused what the PIN file holds, for every process that would try it again."""
+    with services().database.transaction() as session:
+        row = session.get_one(CertificateRow, certificate)
+        row.pin_refused = version
+        session.add(row)
 
 
 @contextmanager

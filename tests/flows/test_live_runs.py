@@ -11,7 +11,8 @@ from flows.standing import waiting
 from infra.services import using
 from tasks.appointment.acts import cancel
 from tasks.certification.examining import ask_for_supplement
-from tasks.certification.receiving import Presented, Receipt, receive
+from tasks.certification.receiving import Receipt, receive
+from tasks.certification.scanning import Presented
 from tests.flows.live import CANARIES, IDENTITY, OFFICE, Live, until
 
 

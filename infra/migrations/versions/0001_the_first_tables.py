@@ -177,6 +177,7 @@ def _make_tables() -> None:
         sa.Column("image", sa.LargeBinary(), nullable=False),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("pin_refused", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["office"],
             ["office.code"],
@@ -352,7 +353,6 @@ def _make_tables() -> None:
         sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_answer", sa.String(), nullable=False),
         sa.Column("receipt", sa.String(), nullable=True),
-        sa.Column("collector_commit", sa.String(), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -397,7 +397,6 @@ def _make_tables() -> None:
         sa.Column("ambiguous", sa.Integer(), nullable=False),
         sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_answer", sa.String(), nullable=False),
-        sa.Column("document_key", sa.String(), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["dossier"],
@@ -456,6 +455,10 @@ def _make_tables() -> None:
         sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("history_position", sa.BigInteger(), nullable=False),
         sa.Column("retain_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("user_name", sa.String(), nullable=False),
+        sa.Column("user_address", sa.String(), nullable=False),
+        sa.Column("metadata_sha256", sa.String(), nullable=True),
+        sa.Column("validation_sha256", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["dossier"],
             ["dossier.code"],
@@ -542,6 +545,8 @@ def _make_tables() -> None:
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("code", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["dossier"],

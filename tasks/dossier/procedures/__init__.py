@@ -166,6 +166,12 @@ def read_procedure(path: Path) -> Procedure:
             rule="SIG-12",
             way_out="Put the officials' steps first and the agency's step last.",
         )
+    if procedure.kind == "certification" and roles.count("official") != 1:
+        raise Forbidden(
+            f"{path.name} asks for {roles.count('official')} officials; a certified copy has room for one.",
+            rule="SIG-12",
+            way_out="Name one official's step before the agency's.",
+        )
     return procedure
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from infra.errors import Forbidden
 from tasks.appointment.acts import Booked, book, cancel, keep_no_shows, move_appointment
+from tasks.certification.receiving import Receipt, receive
+from tasks.certification.scanning import Presented
 from tasks.dossier.moves import Actor
 from tasks.dossier.opening import Opening
 from tests.world import World, somebody
@@ -184,8 +186,6 @@ def test_an_hour_of_grace_is_given(world: World) -> None:
 
 
 def test_a_seat_is_kept_once_the_applicant_came(world: World) -> None:
-    from tasks.certification.receiving import Presented, Receipt, receive
-
     office = world.office()
     code = world.booked(office)
     shown = [Presented(kind="Giấy", files=(("1.jpg", world.scan),))]

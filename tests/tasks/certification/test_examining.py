@@ -18,7 +18,8 @@ from tasks.certification.examining import (
     stop,
     withdraw,
 )
-from tasks.certification.receiving import Presented, supply
+from tasks.certification.receiving import supply
+from tasks.certification.scanning import Presented
 from tasks.dossier.refusals import Refusal
 from tasks.signing.acts import leave_out
 from tasks.signing.steps import sign_original

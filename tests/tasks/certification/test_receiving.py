@@ -10,7 +10,8 @@ import pytest
 from infra.errors import Forbidden, Unavailable
 from infra.object_store.memory import Fault, MemoryStore
 from tasks.certification.examining import pay
-from tasks.certification.receiving import Presented, Receipt, receive, receive_walk_in
+from tasks.certification.receiving import Receipt, receive, receive_walk_in
+from tasks.certification.scanning import Presented
 from tasks.dossier.opening import Opened, Opening
 from tasks.dossier.papers import content_key, sha256_of
 from tests.world import World, small_scan, somebody

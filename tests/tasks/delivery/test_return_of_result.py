@@ -13,7 +13,8 @@ from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 from infra.clock import HANOI
 from infra.errors import Forbidden
 from infra.pdf.signing import sign_field
-from tasks.certification.receiving import Presented, Receipt, receive_walk_in
+from tasks.certification.receiving import Receipt, receive_walk_in
+from tasks.certification.scanning import Presented
 from tasks.delivery.acts import confirm, hand_over
 from tasks.dossier.opening import Opening
 from tests.world import RETURN, SCANS, World, somebody

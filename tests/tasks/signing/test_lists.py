@@ -18,7 +18,7 @@ from infra.errors import Broken, Forbidden
 from infra.services import services
 from infra.token import PinLocked, TokenAbsent, WrongPin
 from tasks.certification.examining import decline_original, examine_again, withdraw
-from tasks.certification.receiving import Presented
+from tasks.certification.scanning import Presented
 from tasks.certification.steps import issue_copy, stale_copies
 from tasks.dossier.refusals import Refusal
 from tasks.dossier.tables import CertificateRow

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tasks.appointment.acts import cancel
-from tasks.certification.receiving import Presented, Receipt, receive
+from tasks.certification.receiving import Receipt, receive
+from tasks.certification.scanning import Presented
 from tests.flows.live import OFFICE, Live, until
 
 

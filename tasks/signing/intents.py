@@ -1,0 +1,283 @@
+"""
+May it be signed, now, by this key? Asked at the moment of every signature and written down before a token is touched.
+
+The answer is an intent: which bytes, which field, which certificate, and the key under which the one result
+of this step will be stored. A refusal is an entry in the history too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from hashlib import sha256
+
+from sqlmodel import Session, col, select
+
+from infra.database import now
+from infra.errors import Broken, Forbidden
+from infra.history import Json
+from infra.pdf.signing import check_certificate
+from infra.services import services
+from infra.token import Token
+from tasks.dossier.calendar import local
+from tasks.dossier.lifecycle import PAUSED, Standing
+from tasks.dossier.moves import (
+    Actor,
+    Telling,
+    hold,
+    office_of,
+    original_of,
+    person,
+    procedure_of,
+    tell,
+)
+from tasks.dossier.offices import OfficeData
+from tasks.dossier.papers import newest
+from tasks.dossier.procedures import Procedure
+from tasks.dossier.tables import ApplicantRow, CertificateRow, DocumentRow, DossierRow, OriginalRow
+from tasks.signing.rules import capacity_fits, four_eyes, kept_key, may_certify, order_holds
+from tasks.signing.tables import SignatureRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """A key that is open, whose it is, and for whom it speaks."""
+
+    role: str  # "official" or "agency"
+    staff: str
+    token: Token
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What one signature is to be, as it was written down."""
+
+    code: str
+    ordinal: int
+    revision: int
+    field: str
+    field_is_first: bool
+    document_sha256: str
+    document_key: str
+    certificate_sha256: str
+    row_id: int
+    key: str
+    place: str
+    actor: Actor
+    for_day: date | None
+
+
+def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Intent | None:
+    """Check the authority at this moment and write the intent; a refusal is written too."""
+    parts = services()
+    certificate = sha256(signer.token.certificate).hexdigest()
+    refusal: Forbidden | None = None
+    with parts.database.transaction() as session:
+        dossier = hold(session, code)
+        original = original_of(session, code, ordinal)
+        procedure = procedure_of(session, dossier)
+        office = office_of(session, dossier.office)
+        field = _next_field(session, dossier, original, procedure, signer.role)
+        if field is None:
+            return None
+        actor = _actor(office, signer)
+        try:
+            document = _document(session, original, expected)
+            _authorise(session, dossier, original, office, procedure, signer, field)
+            check_certificate(
+                signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
+            )
+        except Forbidden as error:
+            refusal = error
+            facts: dict[str, Json] = {"original": ordinal, "field": field, "rule": error.rule}
+            tell(session, dossier, Telling(event="signature:refused", by=actor, facts=facts))
+        else:
+            row = _intent_row(session, original, signer, field, document.sha256, certificate, actor, dossier)
+            return Intent(
+                code=code,
+                ordinal=ordinal,
+                revision=original.revision,
+                field=field,
+                field_is_first=document.kind == "frozen",
+                document_sha256=document.sha256,
+                document_key=document.key,
+                certificate_sha256=certificate,
+                row_id=row.id or 0,
+                key=row.kept_key,
+                place=office.place,
+                actor=actor,
+                for_day=document.for_day,
+            )
+    raise refusal
+
+
+def _next_field(
+    session: Session, dossier: DossierRow, original: OriginalRow, procedure: Procedure, role: str
+) -> str | None:
+    """Return the field that this role signs next on an original, or `None` when nothing is left for it."""
+    if dossier.stage in PAUSED:
+        raise Forbidden(
+            f"dossier {dossier.code} stands at {dossier.stage}; nothing of it is signed now.",
+            rule="DOS-06",
+            way_out="“hoso show” says what it waits for.",
+        )
+    signed = signed_fields(session, original)
+    open_fields = [s.field for s in procedure.signature_steps if s.role == role and s.field not in signed]
+    if not open_fields:
+        return None
+    if original.standing == Standing.RECEIVED:
+        raise Forbidden(
+            f"original {original.ordinal} of {original.dossier} is not certified yet.",
+            rule="SIG-12",
+            way_out="Wait until its copy is made and frozen; “hoso show” says what it waits for.",
+        )
+    order_holds([s.field for s in procedure.signature_steps], signed, open_fields[0])
+    if original.standing not in (Standing.CERTIFIED, Standing.APPROVED):
+        raise Forbidden(
+            f"original {original.ordinal} of {original.dossier} is {original.standing}.",
+            rule="SIG-12",
+            way_out="“hoso show” says what it waits for.",
+        )
+    return open_fields[0]
+
+
+def signed_fields(session: Session, original: OriginalRow) -> list[str]:
+    """Return the fields of an original's present revision whose signature is kept, in order of signing."""
+    query = (
+        select(SignatureRow.field)
+        .where(
+            SignatureRow.dossier == original.dossier,
+            SignatureRow.ordinal == original.ordinal,
+            SignatureRow.revision == original.revision,
+            col(SignatureRow.kept_at).is_not(None),
+        )
+        .order_by(col(SignatureRow.kept_at))
+    )
+    return list(session.exec(query))
+
+
+def _document(session: Session, original: OriginalRow, expected: str | None) -> DocumentRow:
+    """Return the bytes to be signed next: exactly those that were listed, and dated today."""
+    for kind in ("approved", "frozen"):
+        document = newest(session, original.dossier, original.ordinal, kind)
+        if document is not None and document.revision == original.revision:
+            break
+    else:
+        raise Broken(f"{original.dossier}/{original.ordinal} is certified but has no frozen document")
+    if expected is not None and document.sha256 != expected:
+        raise Forbidden(
+            f"original {original.ordinal} of {original.dossier} changed after the list was written.",
+            rule="SIG-12",
+            way_out="Write a new list with “hoso sign --list” and review it.",
+        )
+    if document.for_day is not None and document.for_day != local(now(session)).date():
+        raise Forbidden(
+            f"the page of {original.dossier}/{original.ordinal} is dated {document.for_day}.",
+            rule="CERT-26",
+            way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
+        )
+    return document
+
+
+def _authorise(
+    session: Session,
+    dossier: DossierRow,
+    original: OriginalRow,
+    office: OfficeData,
+    procedure: Procedure,
+    signer: Signer,
+    field: str,
+) -> None:
+    """Ask at this moment whether this signer may give this signature; raises `Forbidden`."""
+    if signer.role == "agency":
+        key_is_registered(session, office.code, office.seal.key, signer)
+        return
+    officer = office.officer(signer.staff, "official")
+    key_is_registered(session, office.code, officer.key, signer)
+    applicant = session.get_one(ApplicantRow, dossier.code)
+    may_certify(officer, identity=applicant.identity, kin_of=applicant.kin_of)
+    four_eyes(office, officer, original.compared_by)
+    step = next(s for s in procedure.signature_steps if s.field == field)
+    capacity_fits(officer, step.capacities)
+
+
+def key_of(office: OfficeData, signer: Signer) -> str | None:
+    """Return the id of the key that a signer must use."""
+    return office.seal.key if signer.role == "agency" else office.officer(signer.staff, "official").key
+
+
+def is_the_day(task: Intent, signed: datetime) -> None:
+    """Refuse a signature that was made on another day than the page says."""
+    if task.for_day is not None and local(signed).date() != task.for_day:
+        raise Forbidden(
+            f"{task.code}/{task.ordinal} was signed after midnight; its page is dated {task.for_day}.",
+            rule="CERT-26",
+            way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
+        )
+
+
+def key_is_registered(session: Session, office: str, key: str | None, signer: Signer) -> None:
+    """Refuse a certificate that is not registered, now, for this person or agency at this office."""
+    row = session.get(CertificateRow, sha256(signer.token.certificate).hexdigest())
+    if row is None or row.office != office or row.key != key or row.ended_at is not None:
+        raise Forbidden(
+            f"the certificate in use does not belong to {signer.staff or 'the agency'} of {office}.",
+            rule="AUTH-06",
+            way_out="Register it with “hoso office load --keys”, or use the right token.",
+        )
+
+
+def _actor(office: OfficeData, signer: Signer) -> Actor:
+    """Return the signer as the history names it."""
+    if signer.role == "agency":
+        return Actor(role="agency", staff="seal", post=office.unit, office=office.code)
+    return person(office, office.officer(signer.staff, "official"), "official")
+
+
+def _intent_row(
+    session: Session,
+    original: OriginalRow,
+    signer: Signer,
+    field: str,
+    document_sha256: str,
+    certificate: str,
+    actor: Actor,
+    dossier: DossierRow,
+) -> SignatureRow:
+    """Write down, before the token is touched, what is about to be signed by which key."""
+    row = session.exec(
+        select(SignatureRow).where(
+            SignatureRow.document_sha256 == document_sha256, SignatureRow.field == field
+        )
+    ).one_or_none()
+    row = row or SignatureRow(
+        dossier=original.dossier,
+        ordinal=original.ordinal,
+        revision=original.revision,
+        field=field,
+        role=signer.role,
+        document_sha256=document_sha256,
+        signer=signer.staff,
+        certificate_sha256=certificate,
+        kept_key="",
+        intended_at=now(session),
+    )
+    if row.revision != original.revision:
+        # The same bytes were put forward anew. What was signed of them is in the store and is kept again.
+        row.revision = original.revision
+        row.kept_at = row.kept_sha256 = row.level = row.signed_at = None
+    row.signer = signer.staff
+    row.certificate_sha256 = certificate
+    row.kept_key = kept_key(document_sha256, field, certificate)
+    row.intended_at = now(session)
+    session.add(row)
+    session.flush()
+    facts: dict[str, Json] = {
+        "original": original.ordinal,
+        "field": field,
+        "doc": {"sha256": document_sha256},
+        "certificate": certificate,
+    }
+    tell(session, dossier, Telling(event="signature:intended", by=actor, facts=facts))
+    return row
