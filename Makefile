@@ -32,10 +32,10 @@ test: setup ## the tests, on a stack of their own
 	@$(IN)/python -m pytest
 
 test-minio: setup ## the object store's tests and one whole life on MinIO; says so if Go is absent
-	@$(IN)/python -m infra.stack.minio_from_source
+	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py
 
 test-all: test ## the tests, and those that need more than every machine has
-	@$(IN)/python -m infra.stack.minio_from_source || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
+	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 
 bench-latency: setup ## seconds from an act to what follows from it
 	@$(STACK) run -- $(IN)/hoso bench-latency

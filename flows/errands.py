@@ -66,12 +66,12 @@ class Errand:
         threading.Thread(target=hold_on, args=(self._renew, run), name=f"lease-{code}", daemon=True).start()
         try:
             seen = await carry(code)
+            wake = await asyncio.to_thread(wake_at, code)
         except Exception as error:  # noqa: BLE001  How it ended is written down, whatever it was.
             troubles = list(error.exceptions) if isinstance(error, ExceptionGroup) else [error]
             self.error = max(troubles, key=gravity)
             await asyncio.to_thread(self._put_off, troubles)
         else:
-            wake = await asyncio.to_thread(wake_at, code)
             await asyncio.to_thread(outbox.finish, self.lease, seen=seen, wake_at=wake)
         finally:
             self._ended.set()

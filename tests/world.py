@@ -396,11 +396,21 @@ def _keys(office: OfficeData) -> list[tuple[str, str]]:
     return [(office.seal.key, office.seal.image), *people]
 
 
+def _up(root: Path) -> Path:
+    """Start the parts, with the store that runs elsewhere (`HOSO_TEST_STORE`) in the place of our own."""
+    described = environment().get("HOSO_TEST_STORE", "")
+    if not described:
+        return up(root, PARTS)
+    lines = Path(described).read_text(encoding="utf-8").splitlines()
+    elsewhere = dict(line.split("=", 1) for line in lines if line)
+    return up(root, [part for part in PARTS if part != "store"], settings=elsewhere)
+
+
 @contextmanager
 def running(root: Path, authority: Authority) -> Iterator[World]:
     """Bring a stack up with procedures loaded, and take it down."""
     try:
-        settings = Settings(_env_file=up(root, PARTS))  # type: ignore[call-arg]
+        settings = Settings(_env_file=_up(root))  # type: ignore[call-arg]
         devices: dict[str, SoftwareDevice] = {}
         parts = Parts(settings, devices)
         real = Parts(settings, {})

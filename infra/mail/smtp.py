@@ -90,7 +90,6 @@ class SmtpMail:
         finally:
             smtp.close()
 
-
     def _enter(self, smtp: smtplib.SMTP) -> MailAnswer | None:
         """Encrypt the connection and log in, where that is asked for; return the answer if the server will not."""
         try:

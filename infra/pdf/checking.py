@@ -211,6 +211,4 @@ def _translated() -> Iterator[None]:
     except HosoError:
         raise
     except Exception as error:
-        raise Broken(
-            f"The PDF or a signature in it cannot be read ({type(error).__name__})."
-        ) from error
+        raise Broken(f"The PDF or a signature in it cannot be read ({type(error).__name__}).") from error

@@ -103,7 +103,7 @@ tell_uv_of_pip() {
 python_packages() {
     if logged .venv/bin/python -m pip install --quiet --retries 2 --no-deps --require-hashes -r infra/stack/uv.lock.txt; then
         tell_uv_of_pip
-        logged .venv/bin/uv pip sync --require-hashes --python .venv/bin/python requirements.lock ||
+        logged .venv/bin/uv pip sync --compile-bytecode --require-hashes --python .venv/bin/python requirements.lock ||
             die "the Python packages could not be installed (no network, or one is not to be had), see $log"
     else
         say "uv is not to be had; pip does the same in two minutes"
@@ -156,6 +156,8 @@ main() {
     say "installing Python packages from requirements.lock"
     python_packages
     own_command
+    # Commands at the counter must not compile anything before they answer.
+    logged .venv/bin/python -m compileall -q flows tasks infra || true
     printf '%s\n' "$wanted" >"$stamp"
     say "ready"
 }

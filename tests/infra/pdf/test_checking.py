@@ -329,7 +329,7 @@ def test_a_change_made_together_with_a_signature_fails_the_check(
     if change is None:
         assert paper.check(previous, signed, **arguments).intact
     else:
-        with pytest.raises(Broken, match="changed|only be appended"):
+        with pytest.raises(Broken, match=r"changed|only be appended"):
             paper.check(previous, signed, **arguments)
 
 

@@ -139,10 +139,25 @@ def test_moving_there_and_back_confirms_each_time(world: World) -> None:
     office = world.office()
     first, second = world.slot(office, 4), world.slot(office, 5)
     code = world.booked(office, first)
+    world.carry(code)
     for slot in (second, first):
         move_appointment(code, slot, by=world.officer(office))
-    world.carry(code)
-    assert len(world.mails(code)) == 3
+        world.carry(code)
+    hours = [mail.get_content().partition("Thời gian: ")[2][:12] for mail in world.mails(code)]
+    assert hours == [f"{slot:%H} giờ {slot:%M} ph" for slot in (first, second, first)]
+
+
+def test_a_confirmation_that_is_no_longer_true_is_never_sent(world: World) -> None:
+    office = world.office()
+    moved, cancelled = world.booked(office, world.slot(office, 4)), world.booked(office)
+    later = world.slot(office, 6)
+    move_appointment(moved, later, by=world.officer(office))
+    cancel(cancelled, by=world.officer(office))
+    for code in (moved, cancelled):
+        world.carry(code)
+    (mail,) = world.mails(moved)
+    assert f"{later:%H} giờ {later:%M} phút" in mail.get_content()
+    assert world.mails(cancelled) == []
 
 
 def test_cancelling_ends_the_dossier_and_frees_the_seat(world: World) -> None:

@@ -28,7 +28,7 @@ ALLOWED = {
     "PaymentDue": "Received Withdrawn Stopped",
     "Certified": "AwaitingSignature",
     "AwaitingSignature": "AwaitingSeal ReturnedToExaminer Signed Withdrawn Stopped SupplementAsked",
-    "ReturnedToExaminer": "Received Certified AwaitingSignature AwaitingSeal Signed Withdrawn Stopped SupplementAsked",
+    "ReturnedToExaminer": "Received PaymentDue Certified AwaitingSignature AwaitingSeal Signed Withdrawn Stopped SupplementAsked",
     "AwaitingSeal": "Signed",
     "Signed": "Returned",
     "Returned": "Archived",
