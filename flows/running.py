@@ -112,6 +112,7 @@ def step(work: Callable[P, R], *, name: str, run_name: str) -> Callable[P, Await
     )(in_thread)
 
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        """Do the step, as a task where a run shows it."""
         if _only_looking.get():
             raise StepAhead(name)
         if FlowRunContext.get() is None:

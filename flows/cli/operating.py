@@ -55,6 +55,7 @@ def deploy(
         return
 
     async def go() -> list[str]:
+        """Reconcile over one connection."""
         async with get_client() as client:
             return await reconcile(client, wanted, release=release.resolve())
 
@@ -79,6 +80,7 @@ def project(as_json: AsJson = False) -> None:
     from flows.projector import project as compare
 
     async def go() -> int:
+        """Compare over one connection."""
         async with get_client() as client:
             return await compare(client)
 

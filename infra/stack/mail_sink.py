@@ -126,6 +126,7 @@ async def serve(port: int, folder: Path, limit_bytes: int) -> None:
     sink = Sink(folder)
 
     def connection() -> asyncio.Protocol:
+        """Return what speaks with the next client."""
         if sink.greeting_fault():
             return _TurnedAway()
         return SMTP(
