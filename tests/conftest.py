@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from infra.clock import SystemClock
 from infra.services import using
 from infra.settings import environment
 from tests.world import World, running
+
+# A run that is asked to end takes its stacks down, as one that is interrupted by hand does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "428571"

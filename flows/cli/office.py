@@ -93,6 +93,12 @@ def _bind(session: Session, office: str, key: str, said: dict[str, str], image: 
     row = session.get(CertificateRow, digest) or CertificateRow(
         sha256=digest, office=office, key=key, token_uri="", der=der, image=image, registered_at=now(session)
     )
+    if row.office != office:
+        raise Forbidden(
+            f"the certificate of the key “{key}” is registered for {row.office}.",
+            rule="AUTH-06",
+            way_out="Each office has keys of its own; make one for this office.",
+        )
     row.token_uri = said["uri"]
     row.image = image
     session.add(row)

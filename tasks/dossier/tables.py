@@ -122,7 +122,7 @@ class OriginalRow(SQLModel, table=True):
     standing: Standing = Field(sa_column=Column(String, nullable=False, index=True))
     reason_code: str | None = None
     reason: str | None = None
-    #: Counts the times it was put before an official anew, so that each has frozen bytes of its own.
+    #: Counts the times it was put before an official anew; the bytes differ when day, official or scan do.
     revision: int = 0
 
 
