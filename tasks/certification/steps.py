@@ -33,7 +33,8 @@ from tasks.dossier.procedures import Procedure
 from tasks.dossier.register import line_of, number_text, reserve
 from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
 from tasks.dossier.waiting import frozen_at
-from tasks.forms import ECopy, Letterhead, Signatory, attestation_fields, e_copy
+from tasks.forms import ECopy, Signatory, attestation_fields, e_copy
+from tasks.forms.heads import letterhead_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ def issue_copy(code: str, ordinal: int, *, official: str | None = None) -> bool:
     pdf = place_fields(
         e_copy(
             ECopy(
-                head=letterhead(issue.office),
+                head=letterhead_of(issue.office),
                 pages=issue.pages,
                 kind=issue.kind,
                 number=issue.number,
@@ -159,18 +160,6 @@ def copies_waiting(office: str, code: str) -> list[int]:
     with services().database.transaction() as session:
         look(session, code)
         return [row.ordinal for row in frozen_at(session, office, code=code)]
-
-
-def letterhead(office: OfficeData) -> Letterhead:
-    """Return an office's letterhead."""
-    return Letterhead(
-        above=office.parent,
-        agency=office.unit,
-        place=office.place,
-        address=office.address,
-        telephone=office.telephone,
-        mailbox=office.mailbox,
-    )
 
 
 #: Standings in which a copy may be (re-)issued: nobody has signed yet.

@@ -18,7 +18,6 @@ from tasks.dossier.tables import ApplicantRow, DossierRow, NoticeRow, OriginalRo
 from tasks.forms import (
     Applicant,
     Letter,
-    Letterhead,
     LetterKind,
     PresentedOriginal,
     Receipt,
@@ -26,6 +25,7 @@ from tasks.forms import (
     letter,
     receipt,
 )
+from tasks.forms.heads import letterhead_of
 
 #: What each paper is called in the subject of an e-mail.
 TITLES = {
@@ -89,17 +89,6 @@ class _Maker:
         """Return which letter it is; a declined dossier is refused as a whole (form 03)."""
         return LetterKind.REFUSAL if notice.kind == "declined" else _LETTERS[notice.kind]
 
-    def _head(self) -> Letterhead:
-        office = self.office
-        return Letterhead(
-            above=office.parent,
-            agency=office.unit,
-            place=office.place,
-            address=office.address,
-            telephone=office.telephone,
-            mailbox=office.mailbox,
-        )
-
     def _applicant(self) -> Applicant:
         return Applicant(
             full_name=self.person.name,
@@ -120,7 +109,7 @@ class _Maker:
         days = limit.working_days + dossier.extended_by
         received, due = dossier.received_at or self.moment, dossier.due_at or self.moment
         return Receipt(
-            head=self._head(),
+            head=letterhead_of(self.office),
             number=_number(dossier.code),
             code=dossier.code,
             procedure_code=self.procedure.procedure_code,
@@ -149,7 +138,7 @@ class _Maker:
         received = self.dossier.received_at
         signer = self._officer(notice.facts.get("by") or self.dossier.examiner)
         return Letter(
-            head=self._head(),
+            head=letterhead_of(self.office),
             number=_number(self.dossier.code),
             date=self.moment,
             code=self.dossier.code,
