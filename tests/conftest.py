@@ -25,7 +25,9 @@ from infra.settings import environment
 from tests.world import World, running
 
 # A run that is asked to end takes its stacks down, as one that is interrupted by hand does.
+# Both are set, because who starts tests in the background may have had SIGINT ignored.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "428571"
