@@ -37,7 +37,7 @@ from tasks.dossier.tables import (
 )
 
 #: Why a dossier is stopped whose originals were all declined, in the words of its letter.
-ALL_DECLINED = "Không còn bản chính nào đủ điều kiện chứng thực trong hồ sơ"
+ALL_DECLINED = "Không còn bản chính nào đủ điều kiện chứng thực trong hồ sơ."
 
 #: The channel on which PostgreSQL wakes the warm workers.
 WAKE = "hoso_outbox"
