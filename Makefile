@@ -6,6 +6,8 @@ SHELL := /bin/bash
 IN := .venv/bin
 STACK := $(IN)/python -m infra.stack
 SOURCES := infra tasks flows
+# How many test files run at once, each worker on a stack of its own.
+AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status demo test test-minio test-all bench-latency check
@@ -29,7 +31,7 @@ demo: setup ## one dossier from the booking to the archive, on real servers
 	@$(STACK) run -- $(IN)/hoso demo
 
 test: setup ## the tests, on a stack of their own
-	@$(IN)/python -m pytest
+	@$(IN)/python -m pytest -n $(AT_ONCE) --dist loadfile
 
 test-minio: setup ## the object store's tests and one whole life on MinIO; says so if Go is absent
 	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py

@@ -1,0 +1,16 @@
+"""Signature routes of several officials."""
+
+from __future__ import annotations
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make what this revision brings."""
+
+
+def downgrade() -> None:
+    """Take back what `upgrade` did."""

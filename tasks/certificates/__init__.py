@@ -1,0 +1,1 @@
+"""Certificates and tokens as records: requested, issued, handed over, active, and how each one ends."""

@@ -1,0 +1,1 @@
+"""Registration rounds: units ask for certificates in lists that are checked, consolidated and answered."""
