@@ -14,7 +14,6 @@ import sys
 import traceback
 
 import typer
-from rich.console import Console
 
 from infra.errors import Forbidden, HosoError, Unavailable
 
@@ -67,14 +66,13 @@ def _dossier_in(words: list[str]) -> str:
 
 def say_error(error: HosoError, *, about: str = "") -> None:
     """Print an error as the person at the counter needs it: which dossier, what, which rule, what may be done."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     about = f"{about}: " if about and about not in str(error) else ""
     if isinstance(error, Forbidden):
-        console.print(f"No: {about}{error.message} [{error.rule}]", markup=False, style="bold red")
-        console.print(error.way_out, markup=False)
+        typer.secho(f"No: {about}{error.message} [{error.rule}]", err=True, fg="red", bold=True)
+        typer.echo(error.way_out, err=True)
     else:
         kind = "Not now" if isinstance(error, Unavailable) else "Broken"
-        console.print(f"{kind}: {about}{error}", markup=False, style="bold red")
+        typer.secho(f"{kind}: {about}{error}", err=True, fg="red", bold=True)
 
 
 def exit_code(error: HosoError) -> int:

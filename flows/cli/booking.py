@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, By, actor_at, actor_for, out, show
+from flows.cli.printing import AsJson, By, actor_at, actor_for, say, show
 from infra.clock import HANOI
 from infra.errors import Forbidden
 from infra.services import services
@@ -76,7 +76,7 @@ def book(
     starts_at = when(day, hour) if day or hour else _next(office)
     booked = acts.book(opening, starts_at, by=actor)
     for warning in booked.opened.warnings:
-        out.print(f"Take care: {warning}.", style="yellow") if not as_json else None
+        say(f"Take care: {warning}.", colour="yellow") if not as_json else None
     value = {
         "code": booked.opened.code,
         "starts_at": booked.starts_at,

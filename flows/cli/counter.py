@@ -10,7 +10,7 @@ import typer
 
 from flows.cli import app
 from flows.cli.booking import Account, Address, Channel, Email, RequestId, Telephone
-from flows.cli.printing import AsJson, By, actor_at, actor_for, out, show
+from flows.cli.printing import AsJson, By, actor_at, actor_for, say, show
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.certification import examining, receiving
@@ -103,7 +103,7 @@ def receive(
             "it is not said what is received.", rule="CERT-02", way_out="Name a dossier, or --walk-in OFFICE."
         )
     for warning in opened.warnings:
-        out.print(f"Take care: {warning}.", style="yellow") if not as_json else None
+        say(f"Take care: {warning}.", colour="yellow") if not as_json else None
     _tell_received(opened.code, as_json=as_json)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlmodel import Session, col, select
 
 from flows.cli import app
-from flows.cli.printing import AsJson, out, show
+from flows.cli.printing import AsJson, say, show
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history.recording import record
@@ -139,7 +139,7 @@ def check_procedures(files: list[Path]) -> None:
     """Check procedure definitions without loading them."""
     for path in files:
         procedure = read_procedure(path)
-        out.print(f"{path}: {procedure.code} v{procedure.version} is well formed", markup=False)
+        say(f"{path}: {procedure.code} v{procedure.version} is well formed")
 
 
 def _canonical(path: Path) -> bytes:

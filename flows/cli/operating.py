@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, By, actor_for, out, show, table
+from flows.cli.printing import AsJson, By, actor_for, say, show, table
 from infra.errors import Unavailable
 from infra.services import services
 from tasks.dossier.moves import Telling, ask_to_continue, hold, tell
@@ -124,7 +124,7 @@ def migrate() -> None:
     from infra.database import migrate as go
 
     go(services().settings)
-    out.print("the schema is up to date")
+    say("the schema is up to date")
 
 
 @app.command()

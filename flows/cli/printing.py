@@ -9,8 +9,6 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from infra.errors import Forbidden
 from infra.services import services
@@ -21,7 +19,10 @@ from tasks.dossier.offices import Role
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 By = Annotated[str, typer.Option("--by", help="Staff code of who acts (default: HOSO_STAFF).")]
 
-out = Console(highlight=False, soft_wrap=True)
+
+def say(text: str, *, colour: str | None = None) -> None:
+    """Print a line; the colour is for terminals only."""
+    typer.secho(text, fg=colour)
 
 
 def show(value: Any, *, as_json: bool, text: str) -> None:
@@ -29,11 +30,14 @@ def show(value: Any, *, as_json: bool, text: str) -> None:
     if as_json:
         print(json.dumps(value, default=plain, ensure_ascii=False, indent=1))
     else:
-        out.print(text, markup=False)
+        say(text)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table."""
+    from rich.console import Console  # Most acts print a line; only tables pay for this.
+    from rich.table import Table
+
     grid = Table(title=title, title_justify="left")
     for column in columns:
         grid.add_column(column, overflow="fold")

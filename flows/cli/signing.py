@@ -12,7 +12,7 @@ import typer
 from sqlmodel import select
 
 from flows.cli import app, exit_code, say_error
-from flows.cli.printing import AsJson, By, actor_for, out, show, staff, table
+from flows.cli.printing import AsJson, By, actor_for, say, show, staff, table
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.services import services
 from infra.settings import read_secret
@@ -121,7 +121,7 @@ def _print_list(written: SignList, *, as_json: bool) -> None:
     rows = [(d.dossier, d.original, d.kind, d.pages, d.due_at, d.sha256[:16]) for d in written.documents]
     columns = ("dossier", "original", "kind", "pages", "due", "SHA-256")
     table(f"For {written.official}, {written.for_day}", columns, rows)
-    out.print(f"digest {written.digest}", markup=False)
+    say(f"digest {written.digest}")
 
 
 def _pin(pin_fd: int | None, pin_file: Path | None) -> str:
