@@ -11,6 +11,7 @@ reserve_number = step(
     steps.reserve_number, name="reserve-number", run_name="reserve number of original {ordinal}"
 )
 issue_copy = step(steps.issue_copy, name="issue-copy", run_name="issue copy of original {ordinal}")
+issue_anew = step(steps.issue_copy, name="issue-copy", run_name="issue copy of original {ordinal} anew")
 accept_result = step(steps.accept_result, name="accept-result", run_name="accept result {ordinal}")
 
 
@@ -21,6 +22,9 @@ async def certification(code: str) -> None:
         with aside:
             if await reserve_number(code, ordinal):
                 await issue_copy(code, ordinal)
+    for ordinal in await asyncio.to_thread(steps.copies_to_issue_anew, code):
+        with aside:
+            await issue_anew(code, ordinal)
     for ordinal in await asyncio.to_thread(steps.results_to_accept, code):
         with aside:
             await accept_result(code, ordinal)

@@ -83,7 +83,7 @@ def _whom(session: Session, dossier: DossierRow, name: str) -> str:
     """Return whose turn it is."""
     if name == "AwaitingSignature":
         waits = frozen_at(session, dossier.office, code=dossier.code)
-        return ", ".join(sorted({str(f.facts.get("official", "")) for f in waits}))
+        return ", ".join(sorted({wait.official for wait in waits}))
     if name == "ReturnedToExaminer":
         return dossier.examiner or "clerk"
     return "" if dossier.ended_at else _TURN.get(name, "the system")
@@ -115,7 +115,19 @@ def _cause(session: Session, dossier: DossierRow, last_error: str) -> tuple[str,
         return _return_cause(session, dossier)
     if dossier.stage == Stage.RETURNED:
         return "AwaitingArchive", _WHY[Stage.RETURNED]
+    if dossier.stage == Stage.AWAITING_SIGNATURE:
+        return "AwaitingSignature", _signature_cause(session, dossier)
     return str(dossier.stage), _WHY.get(dossier.stage, "its life has ended")
+
+
+def _signature_cause(session: Session, dossier: DossierRow) -> str:
+    """Say which officials' signatures are waited for, and how far the route has come where it has several."""
+    turns = {wait.turn for wait in frozen_at(session, dossier.office, code=dossier.code)}
+    said = [
+        f"{turn.staff} ({turn.number} of {turn.of})" if turn.of > 1 else turn.staff
+        for turn in sorted(turns, key=lambda turn: (turn.number, turn.staff))
+    ]
+    return f"waits for the signature of {', '.join(said)}" if said else _WHY[Stage.AWAITING_SIGNATURE]
 
 
 def _return_cause(session: Session, dossier: DossierRow) -> tuple[str, str]:

@@ -419,7 +419,8 @@ def running(root: Path, authority: Authority) -> Iterator[World]:
         for name in ("database", "clock", "work", "archive", "mail", "portal"):
             getattr(parts, name)
         keys = {
-            name: rsa.generate_private_key(65537, 2048) for name in ("seal", "official-ha", "official-lam")
+            name: rsa.generate_private_key(65537, 2048)
+            for name in ("seal", "official-ha", "official-lam", "official-quy")
         }
         world = World(
             root=root,

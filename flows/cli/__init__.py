@@ -34,6 +34,7 @@ ROOMS = {
     "counter": ("receive", "supply", "pay", "examine"),
     "examining": ("decline", "ask", "withdraw", "stop", "resume"),
     "signing": ("sign", "leave-out", "seal"),
+    "routes": ("route",),
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
     "looking": ("status", "show", "list", "results", "register"),
     "office": ("office", "procedure"),

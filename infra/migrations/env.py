@@ -12,6 +12,7 @@ import tasks.archival.tables
 import tasks.certification.tables
 import tasks.delivery.tables
 import tasks.dossier.register
+import tasks.dossier.routes
 import tasks.dossier.tables
 import tasks.signing.tables  # noqa: F401  the metadata is complete once all tables are imported
 from infra.database import connection_url

@@ -27,6 +27,7 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
 from tasks.dossier.register import void_number
+from tasks.dossier.routes import approvals
 from tasks.dossier.tables import CounterTaskRow, DossierRow, NoticeRow, OriginalRow
 
 
@@ -55,7 +56,9 @@ def decline_original(code: str, ordinal: int, reason: Refusal, explanation: str,
         original = original_of(session, code, ordinal)
         if original.standing == Standing.DECLINED and original.reason_code == reason:
             return
-        if original.standing not in (Standing.RECEIVED, Standing.CERTIFIED, Standing.LEFT_OUT):
+        if original.standing not in (Standing.RECEIVED, Standing.CERTIFIED, Standing.LEFT_OUT) or (
+            original.standing == Standing.CERTIFIED and approvals(session, original)
+        ):
             raise Forbidden(
                 f"original {ordinal} of {code} is {original.standing} and cannot be declined.",
                 rule="CERT-15",
@@ -255,6 +258,7 @@ def _nobody_signed(session: Session, dossier: DossierRow, what: str) -> None:
         o.ordinal
         for o in originals_of(session, dossier.code)
         if o.standing in (Standing.APPROVED, Standing.SEALED, Standing.VALID)
+        or (o.standing == Standing.CERTIFIED and approvals(session, o))
     ]
     if signed:
         raise Forbidden(

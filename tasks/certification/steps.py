@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,11 +12,11 @@ from infra.database import now
 from infra.errors import Broken, Forbidden
 from infra.history import Json
 from infra.pdf.checking import signatures_of
-from infra.pdf.fields import place_fields
+from infra.pdf.fields import FieldPlace, place_fields
 from infra.pdf.pages import PageImage
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.lifecycle import Stage, Standing
+from tasks.dossier.lifecycle import PAUSED, Stage, Standing
 from tasks.dossier.moves import (
     Telling,
     follow,
@@ -29,11 +30,12 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.papers import Paper, all_of, keep, newest, read, store_content
-from tasks.dossier.procedures import Procedure
+from tasks.dossier.procedures import SignatureStep
 from tasks.dossier.register import line_of, number_text, reserve
+from tasks.dossier.routes import address, addressed_to, approvals, frozen_of, route_of
 from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
 from tasks.dossier.waiting import frozen_at
-from tasks.forms import ECopy, Signatory, attestation_fields, e_copy
+from tasks.forms import ECopy, Signatory, e_copy, official_boxes, seal_box
 from tasks.forms.heads import letterhead_of
 
 
@@ -48,7 +50,8 @@ class _Issue:
     moment: datetime
     kind: str
     office: OfficeData
-    official: Officer
+    officials: tuple[tuple[str, Officer], ...]  # by field, in order of signing
+    agency: SignatureStep
     pages: tuple[PageImage, ...]
 
     @property
@@ -97,28 +100,13 @@ def issue_copy(code: str, ordinal: int, *, official: str | None = None) -> bool:
     """
     Make and freeze the copy of an original, dated today; return whether new bytes were frozen.
 
-    A copy that was frozen for today, for the same official, is left as it is. One of an earlier day is
+    A copy that was frozen for today, for the same officials, is left as it is. One of an earlier day is
     issued anew under its number, because the date on the page is the day of signing.
     """
     issue = _begin(code, ordinal, official)
     if issue is None:
         return False
-    pdf = place_fields(
-        e_copy(
-            ECopy(
-                head=letterhead_of(issue.office),
-                pages=issue.pages,
-                kind=issue.kind,
-                number=issue.number,
-                date=datetime.combine(issue.day, datetime.min.time(), tzinfo=local(issue.moment).tzinfo),
-                signatory=Signatory(title_lines=issue.official.title_lines, full_name=issue.official.name),
-                code=code,
-                verify_url=services().settings.verify_url,
-            )
-        ),
-        attestation_fields(issue.office.seal.diameter_mm),
-    )
-    stored = store_content(pdf, "application/pdf")
+    stored = store_content(_set(issue), "application/pdf")
     with services().database.transaction() as session:
         dossier, original = hold(session, code), original_of(session, code, ordinal)
         if original.revision != issue.revision or original.standing not in _OPEN:
@@ -132,7 +120,7 @@ def issue_copy(code: str, ordinal: int, *, official: str | None = None) -> bool:
             ordinal=ordinal,
             revision=original.revision,
             for_day=issue.day,
-            facts={"official": issue.official.staff},
+            facts=address([(field, officer.staff) for field, officer in issue.officials]),
         )
         keep(session, paper, stored)
         facts: dict[str, Json] = {
@@ -151,7 +139,7 @@ def stale_copies(office: str, official: str) -> list[tuple[str, int]]:
         return [
             (row.dossier, row.ordinal)
             for row in frozen_at(session, office)
-            if row.facts.get("official") == official and row.for_day != today
+            if row.official == official and row.for_day not in (None, today)
         ]
 
 
@@ -160,6 +148,48 @@ def copies_waiting(office: str, code: str) -> list[int]:
     with services().database.transaction() as session:
         look(session, code)
         return [row.ordinal for row in frozen_at(session, office, code=code)]
+
+
+def copies_to_issue_anew(code: str) -> list[int]:
+    """Return the originals whose frozen copy has a field that its route has no more, and nobody has signed."""
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        if dossier.stage in PAUSED:
+            return []
+        procedure = procedure_of(session, dossier)
+        return [
+            original.ordinal
+            for original in originals_of(session, code)
+            if original.standing == Standing.CERTIFIED
+            and (frozen := frozen_of(session, original)) is not None
+            and not approvals(session, original)
+            and [field for field, _ in addressed_to(frozen)]
+            != [s.field for s in route_of(session, original, procedure) if s.role == "official"]
+        ]
+
+
+def _set(issue: _Issue) -> bytes:
+    """Return the copy as a PDF with every signature field of its route, nobody's signed yet."""
+    count = len(issue.officials)
+    copy = ECopy(
+        head=letterhead_of(issue.office),
+        pages=issue.pages,
+        kind=issue.kind,
+        number=issue.number,
+        date=datetime.combine(issue.day, datetime.min.time(), tzinfo=local(issue.moment).tzinfo),
+        signatories=tuple(
+            Signatory(title_lines=officer.title_lines, full_name=officer.name)
+            for _, officer in issue.officials
+        ),
+        code=issue.code,
+        verify_url=services().settings.verify_url,
+    )
+    places = [
+        FieldPlace(name=field, page=-1, rect=box)
+        for (field, _), box in zip(issue.officials, official_boxes(count), strict=True)
+    ]
+    seal = seal_box(issue.office.seal.diameter_mm, places[-1].rect)
+    return place_fields(e_copy(copy), [*places, FieldPlace(name=issue.agency.field, page=-1, rect=seal)])
 
 
 #: Standings in which a copy may be (re-)issued: nobody has signed yet.
@@ -175,14 +205,16 @@ def _begin(code: str, ordinal: int, official: str | None) -> _Issue | None:
         moment = now(session)
         office = office_of(session, dossier.office)
         procedure = procedure_of(session, dossier)
-        chosen = _official(session, dossier, original, office, procedure, official)
-        frozen = newest(session, code, ordinal, "frozen")
+        frozen = frozen_of(session, original)
+        if approvals(session, original):
+            return None  # What somebody has signed is never issued anew.
+        route = route_of(session, original, procedure)
+        chosen = _officials(session, dossier, original, office, route, official)
         if (
             original.standing == Standing.CERTIFIED
             and frozen is not None
-            and frozen.revision == original.revision
             and frozen.for_day == local(moment).date()
-            and frozen.facts.get("official") == chosen.staff
+            and addressed_to(frozen) == tuple((field, officer.staff) for field, officer in chosen)
         ):
             return None
         number = _line_text(session, code, ordinal)
@@ -197,7 +229,8 @@ def _begin(code: str, ordinal: int, official: str | None) -> _Issue | None:
         moment=moment,
         kind=original.kind,
         office=office,
-        official=chosen,
+        officials=chosen,
+        agency=route[-1],
         pages=tuple(PageImage(content=read(row), source=row.kind, **row.facts) for row in pages),
     )
 
@@ -210,31 +243,53 @@ def _line_text(session: Session, code: str, ordinal: int) -> str | None:
     return number_text(line.number, line.book, line.year, line.symbol)
 
 
+def _officials(
+    session: Session,
+    dossier: DossierRow,
+    original: OriginalRow,
+    office: OfficeData,
+    route: Sequence[SignatureStep],
+    wanted: str | None,
+) -> tuple[tuple[str, Officer], ...]:
+    """
+    Return who each field of the page is addressed to, in order; nobody signs it twice.
+
+    Somebody `wanted` takes the first step that their capacity fits, or the first one where none does.
+    """
+    steps = [step for step in route if step.role == "official"]
+    named: dict[str, Officer] = {}
+    if wanted is not None and steps:
+        taker = office.officer(wanted, "official")
+        named[next((s for s in steps if taker.capacity in s.capacities), steps[0]).field] = taker
+    for step in steps:
+        if step.field not in named:
+            named[step.field] = _official(session, dossier, original, office, step, list(named.values()))
+    return tuple((step.field, named[step.field]) for step in steps)
+
+
 def _official(
     session: Session,
     dossier: DossierRow,
     original: OriginalRow,
     office: OfficeData,
-    procedure: Procedure,
-    wanted: str | None,
+    step: SignatureStep,
+    others: Sequence[Officer],
 ) -> Officer:
-    """Return who the page is addressed to: the one named, or the first official who may sign it."""
-    if wanted is not None:
-        return office.officer(wanted, "official")
+    """Return the first official who may sign a step and does not sign another one of the same page."""
     applicant = session.get_one(ApplicantRow, dossier.code)
-    capacities = next(s.capacities for s in procedure.signature_steps if s.role == "official")
     for officer in office.officers:
         conflict = officer.identity and officer.identity == applicant.identity
         same_eyes = officer.staff == original.compared_by and not office.examiner_may_sign
         if (
             "official" in officer.roles
             and officer.key
-            and officer.capacity in capacities
+            and officer.capacity in step.capacities
+            and officer not in others
             and not (conflict or same_eyes or officer.staff in applicant.kin_of)
         ):
             return officer
     raise Forbidden(
-        f"no official of {office.code} may sign original {original.ordinal} of {dossier.code}.",
+        f"no official of {office.code} may sign {step.field} of original {original.ordinal} of {dossier.code}.",
         rule="CERT-08",
         way_out="Register another authorised official of the office.",
     )

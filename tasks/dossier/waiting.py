@@ -9,12 +9,13 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from tasks.dossier.lifecycle import PAUSED, Standing
+from tasks.dossier.routes import Turn, turn_of
 from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """One frozen copy that nobody has signed yet."""
+    """One certified copy that waits for an official: the bytes to be signed next, and whose turn it is."""
 
     dossier: str
     ordinal: int
@@ -22,13 +23,24 @@ class Frozen:
     pages: int
     sha256: str
     key: str
+    #: The day that the page says it is signed on; `None` once the first official has signed it.
     for_day: date | None
     due_at: datetime | None
+    turn: Turn
     facts: dict[str, Any]
+
+    @property
+    def official(self) -> str:
+        """Return the staff code of the official whose turn it is."""
+        return self.turn.staff
 
 
 def frozen_at(session: Session, office: str, *, code: str | None = None) -> list[Frozen]:
-    """Return an office's (or one dossier's) frozen copies that wait for a person's signature, nearest due first."""
+    """
+    Return an office's (or one dossier's) copies that wait for a person's signature, nearest due first.
+
+    Each appears once, with what its next official signs: who comes later in the route does not see it.
+    """
     query = (
         select(OriginalRow, DocumentRow, DossierRow)
         .join(DossierRow, col(DossierRow.code) == col(OriginalRow.dossier))
@@ -42,26 +54,47 @@ def frozen_at(session: Session, office: str, *, code: str | None = None) -> list
             DossierRow.office == office,
             col(DossierRow.stage).not_in([str(stage) for stage in PAUSED]),
             OriginalRow.standing == Standing.CERTIFIED,
-            DocumentRow.kind == "frozen",
+            col(DocumentRow.kind).in_(["frozen", "approved"]),
         )
-        .order_by(col(DossierRow.due_at), col(DossierRow.code), col(OriginalRow.ordinal))
+        .order_by(
+            col(DossierRow.due_at),
+            col(DossierRow.code),
+            col(OriginalRow.ordinal),
+            col(DocumentRow.kind).desc(),  # The frozen one first, then what was signed of it, in order.
+            col(DocumentRow.position),
+        )
     )
     if code is not None:
         query = query.where(DossierRow.code == code)
-    return [
-        Frozen(
-            dossier=original.dossier,
-            ordinal=original.ordinal,
-            kind=original.kind,
-            pages=original.pages,
-            sha256=document.sha256,
-            key=document.key,
-            for_day=document.for_day,
-            due_at=dossier.due_at,
-            facts=document.facts,
-        )
-        for original, document, dossier in session.exec(query)
-    ]
+    waits: list[Frozen] = []
+    rows = list(session.exec(query))
+    while rows:
+        original, frozen, dossier = rows.pop(0)
+        last, signed = frozen, 0
+        while rows and rows[0][1].kind == "approved" and rows[0][0] is original:
+            last, signed = rows.pop(0)[1], signed + 1
+        turn = turn_of(frozen, signed)
+        if turn is not None:
+            waits.append(_waiting(original, dossier, frozen, last, turn))
+    return waits
+
+
+def _waiting(
+    original: OriginalRow, dossier: DossierRow, frozen: DocumentRow, last: DocumentRow, turn: Turn
+) -> Frozen:
+    """Return one line of a list."""
+    return Frozen(
+        dossier=original.dossier,
+        ordinal=original.ordinal,
+        kind=original.kind,
+        pages=original.pages,
+        sha256=last.sha256,
+        key=last.key,
+        for_day=last.for_day,
+        due_at=dossier.due_at,
+        turn=turn,
+        facts=frozen.facts,
+    )
 
 
 def open_dossiers(session: Session, office: str | None = None) -> list[DossierRow]:

@@ -6,7 +6,7 @@ hands it out), what all papers share in `layout.typ`.
 """
 
 from tasks.forms.printing import e_copy, letter, receipt
-from tasks.forms.rules import OFFICIAL_BOX, attestation_fields, overlap_is_right, seal_box
+from tasks.forms.rules import OFFICIAL_BOX, official_boxes, overlap_is_right, seal_box
 from tasks.forms.values import (
     Applicant,
     ECopy,
@@ -28,9 +28,9 @@ __all__ = [
     "PresentedOriginal",
     "Receipt",
     "Signatory",
-    "attestation_fields",
     "e_copy",
     "letter",
+    "official_boxes",
     "overlap_is_right",
     "receipt",
     "seal_box",

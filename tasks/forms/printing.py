@@ -10,10 +10,9 @@ from pathlib import Path
 from infra.clock import HANOI
 from infra.errors import Forbidden
 from infra.pdf.pages import PageImage
-from infra.pdf.places import Rect
 from infra.pdf.qr import qr_svg
 from infra.pdf.typeset import JSON, typeset
-from tasks.forms.rules import OFFICIAL_BOX
+from tasks.forms.rules import official_boxes
 from tasks.forms.values import ECopy, Letter, LetterKind, Receipt
 
 _TASKS = Path(__file__).resolve().parents[1]
@@ -27,13 +26,12 @@ _LONGEST_KIND = 200
 _ENDINGS = {"image/jpeg": "jpg", "image/png": "png"}
 
 
-def e_copy(copy: ECopy, *, official: Rect = OFFICIAL_BOX) -> bytes:
+def e_copy(copy: ECopy) -> bytes:
     """
     Return a certified e-copy that nobody has signed yet: the pages, then the attestation.
 
-    The signature image of the official goes into `official` on the last page; `attestation_fields` gives
-    both fields. The same copy gives the same bytes. Raises `Forbidden` if the original's name leaves no
-    room for the signatures, and what `typeset` raises.
+    The officials' images go into `official_boxes` on the last page. The same copy gives the same bytes.
+    Raises `Forbidden` if the original's name leaves no room for the signatures, and what `typeset` raises.
     """
     if len(copy.kind) > _LONGEST_KIND:
         raise Forbidden(
@@ -52,9 +50,13 @@ def e_copy(copy: ECopy, *, official: Rect = OFFICIAL_BOX) -> bytes:
             "number": copy.number,
             "date": printed_date(copy.date),
             "code": copy.code,
-            "signatory": asdict(copy.signatory),
+            "signatories": [
+                {**asdict(signatory), "box": asdict(box)}
+                for signatory, box in zip(
+                    copy.signatories, official_boxes(len(copy.signatories)), strict=True
+                )
+            ],
             "verify_url": copy.verify_url,
-            "official": asdict(official),
         },
         images={
             "qr.svg": qr_svg(qr),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from infra.pdf.places import FieldPlace, Rect
+from dataclasses import replace
 
-#: Field names, in the order of signing and of painting.
-OFFICIAL_FIELD = "official_1"
-SEAL_FIELD = "seal"
+from infra.pdf.places import Rect
 
 #: The official's handwriting: between the title and the full name, in the right half of an A4 page.
 OFFICIAL_BOX = Rect(left=118.0, bottom=100.0, width=60.0, height=28.0)
@@ -48,9 +46,27 @@ def overlap_is_right(person: Rect, seal: Rect) -> bool:
     return 0.25 <= overlap / person.width <= 0.42 and seal.left < person.left and middles <= person.height / 2
 
 
-def attestation_fields(seal_diameter_mm: float = 36.0) -> tuple[FieldPlace, FieldPlace]:
-    """Return the fields of a certified e-copy: the official's, then the seal's, which lies over it."""
-    return (
-        FieldPlace(name=OFFICIAL_FIELD, page=-1, rect=OFFICIAL_BOX),
-        FieldPlace(name=SEAL_FIELD, page=-1, rect=seal_box(seal_diameter_mm)),
-    )
+def official_boxes(count: int) -> tuple[Rect, ...]:
+    """
+    Return where so many officials sign, in their order: the last, who decides, stands on the right below.
+
+    One stands where `OFFICIAL_BOX` is; of two, the first stands on the left; of three, two stand in a row
+    above the third, so that the seal lies over the last one's image and nobody else's.
+
+    >>> [box == OFFICIAL_BOX for box in official_boxes(1)]
+    [True]
+    >>> [(box.left, box.bottom) for box in official_boxes(3)]
+    [(39.0, 120.0), (125.0, 120.0), (125.0, 58.0)]
+    """
+    if count == 1:
+        return (OFFICIAL_BOX,)
+    left, right = Rect(left=39.0, bottom=0.0, width=56.0, height=25.0), 125.0
+    if count == 2:
+        return (replace(left, bottom=88.0), replace(left, left=right, bottom=88.0))
+    if count == 3:
+        return (
+            replace(left, bottom=120.0),
+            replace(left, left=right, bottom=120.0),
+            replace(left, left=right, bottom=58.0),
+        )
+    return ()

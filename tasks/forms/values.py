@@ -53,7 +53,8 @@ class ECopy:
     number: str
     #: The day of signing (aware); its time of day is not printed.
     date: datetime
-    signatory: Signatory
+    #: Who signs, in order; the last one decides and stands on the right below.
+    signatories: tuple[Signatory, ...]
     code: str
     verify_url: str
     #: What the QR code holds; empty: number, kind, code and address, one a line.

@@ -86,8 +86,8 @@ def write_list(
                 due_at=waits.due_at,
             )
             for waits in frozen_at(session, office_code)
-            if waits.facts.get("official") == official
-            and waits.for_day == today
+            if waits.official == official
+            and waits.for_day in (None, today)
             and (only is None or waits.dossier in only)
         )[:limit]
         if not documents:

@@ -32,8 +32,8 @@ from tasks.dossier.moves import (
     tell,
 )
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import newest
 from tasks.dossier.procedures import Procedure
+from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of
 from tasks.dossier.tables import ApplicantRow, CertificateRow, DocumentRow, DossierRow, OriginalRow
 from tasks.signing.rules import capacity_fits, four_eyes, kept_key, may_certify, order_holds
 from tasks.signing.tables import SignatureRow
@@ -85,6 +85,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
         try:
             document = _document(session, original, expected)
             _authorise(session, dossier, original, office, procedure, signer, field)
+            _is_addressed(session, original, procedure, signer, field)
             check_certificate(
                 signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
             )
@@ -123,7 +124,8 @@ def _next_field(
             way_out="“hoso show” says what it waits for.",
         )
     signed = signed_fields(session, original)
-    open_fields = [s.field for s in procedure.signature_steps if s.role == role and s.field not in signed]
+    route = route_of(session, original, procedure)
+    open_fields = [s.field for s in route if s.role == role and s.field not in signed]
     if not open_fields:
         return None
     if original.standing == Standing.RECEIVED:
@@ -132,7 +134,7 @@ def _next_field(
             rule="SIG-12",
             way_out="Wait until its copy is made and frozen; “hoso show” says what it waits for.",
         )
-    order_holds([s.field for s in procedure.signature_steps], signed, open_fields[0])
+    order_holds([s.field for s in route], signed, open_fields[0])
     if original.standing not in (Standing.CERTIFIED, Standing.APPROVED):
         raise Forbidden(
             f"original {original.ordinal} of {original.dossier} is {original.standing}.",
@@ -159,12 +161,11 @@ def signed_fields(session: Session, original: OriginalRow) -> list[str]:
 
 def _document(session: Session, original: OriginalRow, expected: str | None) -> DocumentRow:
     """Return the bytes to be signed next: exactly those that were listed, and dated today."""
-    for kind in ("approved", "frozen"):
-        document = newest(session, original.dossier, original.ordinal, kind)
-        if document is not None and document.revision == original.revision:
-            break
-    else:
+    frozen = frozen_of(session, original)
+    if frozen is None:
         raise Broken(f"{original.dossier}/{original.ordinal} is certified but has no frozen document")
+    signed = approvals(session, original)
+    document = signed[-1] if signed else frozen
     if expected is not None and document.sha256 != expected:
         raise Forbidden(
             f"original {original.ordinal} of {original.dossier} changed after the list was written.",
@@ -178,6 +179,28 @@ def _document(session: Session, original: OriginalRow, expected: str | None) -> 
             way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
         )
     return document
+
+
+def _is_addressed(
+    session: Session, original: OriginalRow, procedure: Procedure, signer: Signer, field: str
+) -> None:
+    """Refuse whose name the page does not print under this field, and a page that its route has left behind."""
+    frozen = frozen_of(session, original)
+    named = dict(addressed_to(frozen)) if frozen is not None else {}
+    route = [s.field for s in route_of(session, original, procedure) if s.role == "official"]
+    where = f"the page of {original.dossier}/{original.ordinal}"
+    if list(named) != route:
+        raise Forbidden(
+            f"{where} was made for another route.",
+            rule="SIG-12",
+            way_out="It is made anew by itself; write a new list with “hoso sign --list”.",
+        )
+    if signer.role == "official" and named[field] != signer.staff:
+        raise Forbidden(
+            f"{where} names {named[field]} for {field}, not {signer.staff}.",
+            rule="SIG-12",
+            way_out="Take it over with “hoso sign --list --take CODE” before anybody has signed it.",
+        )
 
 
 def _authorise(

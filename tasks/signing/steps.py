@@ -35,6 +35,7 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.papers import Paper, keep, newest, sha256_of, store_content
 from tasks.dossier.register import certify_number
+from tasks.dossier.routes import route_of
 from tasks.signing.intents import Intent, Signer, intend, is_the_day, key_is_registered, key_of, signed_fields
 from tasks.signing.tables import SignatureRow
 
@@ -128,11 +129,11 @@ def validate(code: str, ordinal: int) -> bool:
             return False
         procedure = procedure_of(session, dossier)
         document = newest(session, code, ordinal, "sealed")
+        route = [step.field for step in route_of(session, original, procedure)]
     if document is None:
         raise Broken(f"{code}/{ordinal} is sealed but has no sealed document")
     content = parts.work.get(document.key)
     found = signatures_of(content, anchors=parts.anchors, chain=parts.chain)
-    route = [step.field for step in procedure.signature_steps]
     needed = LEVELS.index(procedure.evidence.release)
     sound = [s.field for s in found if s.intact and s.trusted and s.level in LEVELS[needed:]]
     whole = bool(found) and found[-1].covers_whole_file
@@ -234,7 +235,8 @@ def _write_kept(
         position=position if kind == "approved" else 0,
     )
     keep(session, paper, stored)
-    if signer.role == "agency" or position + 1 == len(procedure.official_fields):
+    officials = [step for step in route_of(session, original, procedure) if step.role == "official"]
+    if signer.role == "agency" or position + 1 == len(officials):
         original.standing = standing
         session.add(original)
     facts["level"] = found.level

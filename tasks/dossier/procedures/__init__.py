@@ -43,12 +43,31 @@ class Register(_Data):
     title: str
 
 
-class SignatureStep(_Data):
-    """One signature: which field, by whom, and in which capacities it may be given."""
+#: What a signature is for, which decides what it shows: an official's approval (SIG-01), the seal of an issued
+#: document (SIG-02), the agency's mark on a copy (SIG-07), the centre's block on another agency's result (SIG-19).
+Purpose = Literal["approve", "issue", "copy", "result"]
 
-    field: str
+#: Where the agency's field lies: over the last official's image, or in a corner of the first page.
+Place = Literal["block", "top-right", "top-left", "bottom-right", "bottom-left"]
+
+
+class SignatureStep(_Data):
+    """One signature: which field, by whom, in which capacities, what for, and whether it may be dropped."""
+
+    field: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
     role: Literal["official", "agency"]
     capacities: tuple[str, ...] = ()
+    #: Whether a supervisor may drop the step for one original before anybody has signed it.
+    optional: bool = False
+    #: What the signature is for; without it an official approves, and the agency issues.
+    purpose: Purpose | None = None
+    #: Where the field lies; without it where the appearance profile says (`tasks/forms/appearances`).
+    place: Place | None = None
+
+    @property
+    def shows(self) -> Purpose:
+        """Return what the signature is for."""
+        return self.purpose or ("approve" if self.role == "official" else "issue")
 
 
 class Fee(_Data):
@@ -113,6 +132,10 @@ class Scan(_Data):
     rule: str
 
 
+#: The papers that an office writes about a dossier.
+PaperKind = Literal["receipt", "declined", "supplement", "stopped"]
+
+
 class Procedure(_Data):
     """One version of one procedure."""
 
@@ -133,16 +156,15 @@ class Procedure(_Data):
     evidence: Evidence
     scan: Scan
     supplements: int = Field(ge=0)
+    #: The document has no signatory, so the agency signs it alone (SIG-16).
+    no_signatory: bool = False
+    #: The papers of the office that carry the agency's signature before they are sent (DOS-11).
+    sealed_papers: tuple[PaperKind, ...] = ()
 
     @property
     def seal_field(self) -> str:
         """The field of the agency's signature, which every route ends with (SIG-12)."""
         return self.signature_steps[-1].field
-
-    @property
-    def official_fields(self) -> tuple[str, ...]:
-        """The fields of the officials' signatures, in order."""
-        return tuple(step.field for step in self.signature_steps if step.role == "official")
 
 
 #: The definitions that come with the program.
@@ -159,20 +181,59 @@ def read_procedure(path: Path) -> Procedure:
             rule="GEN-02",
             way_out="Correct the file; schema.json beside the shipped definitions says what belongs in it.",
         ) from error
-    roles = [step.role for step in procedure.signature_steps]
-    if roles.count("agency") != 1 or roles[-1] != "agency":
-        raise Forbidden(
-            f"{path.name} does not end with the one signature of the agency.",
-            rule="SIG-12",
-            way_out="Put the officials' steps first and the agency's step last.",
-        )
-    if procedure.kind == "certification" and roles.count("official") != 1:
-        raise Forbidden(
-            f"{path.name} asks for {roles.count('official')} officials; a certified copy has room for one.",
-            rule="SIG-12",
-            way_out="Name one official's step before the agency's.",
-        )
+    if fault := route_fault(procedure):
+        raise Forbidden(f"{path.name} {fault[1]}.", rule=fault[0], way_out=fault[2])
     return procedure
+
+
+#: A page has room for so many officials.
+MOST_OFFICIALS = 3
+
+
+def route_fault(procedure: Procedure) -> tuple[str, str, str] | None:
+    """Return what is wrong with a procedure's route: the rule, the fault, and the way out; `None` if nothing is."""
+    steps = procedure.signature_steps
+    roles = [step.role for step in steps]
+    officials = roles.count("official")
+    if roles.count("agency") != 1 or roles[-1] != "agency":
+        way_out = "Put the officials' steps first and the agency's step last."
+        return "SIG-12", "does not end with the one signature of the agency", way_out
+    if len({step.field for step in steps}) != len(steps):
+        return "PKI-08", "names a field twice", "Give every step a field of its own."
+    if officials > MOST_OFFICIALS:
+        way_out = f"Name at most {MOST_OFFICIALS} officials."
+        return "SIG-12", f"asks for {officials} officials; a page has room for {MOST_OFFICIALS}", way_out
+    if (step := next((s for s in steps if not _purpose_fits(s, procedure)), None)) is not None:
+        way_out = "Officials approve; the agency issues or marks a copy, and marks another agency's result."
+        return "SIG-12", f"lets {step.field} be signed to {step.shows} as {step.role}", way_out
+    if any(s.optional for s in steps if s.role == "agency"):
+        return "SIG-12", "lets the agency's signature be dropped", "Only an official's step is optional."
+    return _alone_fault(procedure, officials)
+
+
+def _purpose_fits(step: SignatureStep, procedure: Procedure) -> bool:
+    """Whether what a step is for is its role's to give in such a procedure."""
+    if step.role == "official":
+        return step.shows == "approve" and step.place in (None, "block")
+    if procedure.kind == "return":
+        return step.purpose in (None, "result")
+    return step.shows in ("issue", "copy")
+
+
+def _alone_fault(procedure: Procedure, officials: int) -> tuple[str, str, str] | None:
+    """Return what is wrong with who signs beside the agency (SIG-10, SIG-16)."""
+    if procedure.kind == "return":
+        if officials:
+            way_out = "Name the centre's step only; its officials do not sign another agency's result."
+            return "SIG-10", "lets officials sign again what another agency has signed", way_out
+        return None
+    if procedure.no_signatory and officials:
+        return "SIG-16", "has no signatory and names one", "Leave no_signatory out, or the officials."
+    always = [s for s in procedure.signature_steps if s.role == "official" and not s.optional]
+    if not always and not procedure.no_signatory and procedure.signature_steps[-1].shows != "copy":
+        way_out = "Name an official whose step is not optional, or say no_signatory: true where that is so."
+        return "SIG-16", "may leave the agency's signature alone on a document that has a signatory", way_out
+    return None
 
 
 def check_channels(

@@ -33,7 +33,7 @@ def test_every_shipped_definition_is_sound_and_named_as_its_file(path: Path) -> 
     assert set(procedure.channels.refused).isdisjoint(procedure.channels.offered)
     if procedure.kind == "certification":
         assert procedure.register_ is not None
-        assert procedure.official_fields
+        assert procedure.signature_steps[0].role == "official"
 
 
 def test_the_schema_beside_the_definitions_is_that_of_the_classes() -> None:
@@ -86,6 +86,50 @@ def test_sig_12_a_route_that_does_not_end_with_the_agency_is_refused(
     with pytest.raises(Forbidden) as refusal:
         read_procedure(changed(tmp_path, lambda body: body.update(signature_steps=steps)))
     assert refusal.value.rule == "SIG-12"
+
+
+OFFICIAL = {"field": "official_1", "role": "official", "capacities": ["own"]}
+SEAL = {"field": "seal", "role": "agency"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"signature_steps": [SEAL]}, "SIG-16"),
+        ({"signature_steps": [{**OFFICIAL, "optional": True}, SEAL]}, "SIG-16"),
+        ({"signature_steps": [OFFICIAL, SEAL], "no_signatory": True}, "SIG-16"),
+        ({"signature_steps": [OFFICIAL, {**SEAL, "purpose": "result"}]}, "SIG-12"),
+        ({"signature_steps": [OFFICIAL, {**SEAL, "purpose": "approve"}]}, "SIG-12"),
+        ({"signature_steps": [{**OFFICIAL, "purpose": "copy"}, SEAL]}, "SIG-12"),
+        ({"signature_steps": [OFFICIAL, {**SEAL, "optional": True}]}, "SIG-12"),
+        ({"signature_steps": [OFFICIAL, OFFICIAL, SEAL]}, "PKI-08"),
+        (
+            {"signature_steps": [*({**OFFICIAL, "field": f"official_{n}"} for n in range(1, 5)), SEAL]},
+            "SIG-12",
+        ),
+        ({"kind": "return", "register": None, "signature_steps": [OFFICIAL, SEAL]}, "SIG-10"),
+    ],
+)
+def test_a_route_that_breaks_a_rule_is_refused_when_it_is_checked(
+    tmp_path: Path, changes: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(Forbidden) as refusal:
+        read_procedure(changed(tmp_path, lambda body: body.update(changes)))
+    assert refusal.value.rule == rule
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signature_steps": [SEAL], "no_signatory": True},
+        {"signature_steps": [{**SEAL, "purpose": "copy"}]},
+        {"signature_steps": [OFFICIAL, {**OFFICIAL, "field": "official_2", "optional": True}, SEAL]},
+    ],
+)
+def test_sig_16_the_agency_signs_alone_where_there_is_no_signatory_and_on_copies(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    assert read_procedure(changed(tmp_path, lambda body: body.update(changes)))
 
 
 class TestChannels:

@@ -11,7 +11,7 @@ import pikepdf
 import pytest
 
 from infra.errors import Forbidden
-from infra.pdf.fields import place_fields
+from infra.pdf.fields import FieldPlace, place_fields
 from infra.pdf.intake import read_scans
 from infra.stack.sample_scans import make_scans
 from tasks.forms import (
@@ -24,9 +24,9 @@ from tasks.forms import (
     PresentedOriginal,
     Receipt,
     Signatory,
-    attestation_fields,
     e_copy,
     letter,
+    official_boxes,
     overlap_is_right,
     receipt,
     seal_box,
@@ -78,7 +78,7 @@ def birth(tmp_path_factory: pytest.TempPathFactory) -> ECopy:
         kind="Giấy khai sinh",
         number="Số chứng thực: 123 quyển số 01/2026-SCT/BS",
         date=WHEN,
-        signatory=SIGNATORY,
+        signatories=(SIGNATORY,),
         code="H49.61-261123-0007",
         verify_url="https://ca.gov.vn",
     )
@@ -137,8 +137,16 @@ def test_a_small_card_gets_a_first_page_wide_enough_for_its_strip(birth: ECopy) 
 
 
 def test_a_certified_copy_is_made_twice_alike_also_with_its_fields(birth: ECopy) -> None:
-    one, two = (place_fields(e_copy(birth), attestation_fields()) for _ in range(2))
+    place = FieldPlace(name="official_1", page=-1, rect=OFFICIAL_BOX)
+    one, two = (place_fields(e_copy(birth), [place]) for _ in range(2))
     assert one == two
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_three_officials_have_room_beside_each_other_also_under_a_long_name(birth: ECopy, count: int) -> None:
+    lines = ("TM. ỦY BAN NHÂN DÂN", "KT. CHỦ TỊCH", "PHÓ CHỦ TỊCH")
+    signatories = (Signatory(title_lines=lines, full_name="Nguyễn Thị Ngọc Ánh"),) * count
+    assert e_copy(dataclasses.replace(birth, kind="Giấy " * 39, signatories=signatories))
 
 
 def test_an_original_whose_name_fills_the_page_is_refused(birth: ECopy) -> None:
@@ -148,12 +156,17 @@ def test_an_original_whose_name_fills_the_page_is_refused(birth: ECopy) -> None:
 
 
 @pytest.mark.parametrize("diameter", [34, 35, 36])
-def test_the_seal_covers_a_third_of_the_handwriting_whatever_its_size(diameter: float) -> None:
-    assert overlap_is_right(OFFICIAL_BOX, seal_box(diameter))
-    official, seal = attestation_fields(diameter)
-    assert (official.name, seal.name) == ("official_1", "seal")
-    assert official.page == seal.page == -1
-    assert seal.rect.width == seal.rect.height == diameter
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_sig_03_the_seal_covers_a_third_of_the_last_official_s_image_and_nobody_else_s(
+    count: int, diameter: float
+) -> None:
+    *others, last = official_boxes(count)
+    seal = seal_box(diameter, last)
+    assert seal.width == seal.height == diameter
+    assert overlap_is_right(last, seal)
+    for box in others:
+        assert seal.left >= box.right or seal.bottom >= box.top or seal.top <= box.bottom
+        assert last.left >= box.right or last.top <= box.bottom
 
 
 def test_a_receipt_for_many_originals_goes_on_on_a_second_page() -> None:

@@ -1,0 +1,36 @@
+"""Commands about routes: which officials sign an original."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli import app
+from flows.cli.printing import AsJson, By, actor_for, show
+from tasks.certification.routes import drop_step
+
+route_app = typer.Typer(
+    help="Routes: which officials sign an original, in which order.", no_args_is_help=True
+)
+app.add_typer(route_app, name="route")
+
+
+@route_app.command("drop")
+def drop(
+    code: str,
+    ordinal: int,
+    field: Annotated[str, typer.Argument(help="The step's field, as “hoso show” names it.")],
+    why: Annotated[str, typer.Option("--why", help="For the record.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Drop an optional step of an original's route before anybody has signed it; the page is made anew."""
+    fresh = drop_step(code, ordinal, field, why, by=actor_for(code, by, "supervisor"))
+    text = f"{code}  original {ordinal} goes without {field}{'' if fresh else ', as before'}"
+    show({"code": code, "original": ordinal, "field": field, "dropped": fresh}, as_json=as_json, text=text)
+
+
+@route_app.callback()
+def routes() -> None:
+    """Keep “drop” a word of its own."""
