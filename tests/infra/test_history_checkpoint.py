@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import re
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from infra.errors import Broken
+from infra.history import leaf_hash
 from infra.history.checkpoint import Checkpoint, Verifier, opened, sign
+from infra.history.tree import nodes_over, root
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
@@ -91,3 +95,14 @@ def test_what_is_no_key_is_not_taken(printed: str) -> None:
 def test_a_log_whose_name_breaks_the_form_cannot_sign() -> None:
     with pytest.raises(Broken, match="cannot sign"):
         sign(Checkpoint(log="sổ một cửa", size=1, root=bytes(32)), KEY)
+
+
+def test_the_checkpoint_in_the_description_is_signed_over_its_two_entries() -> None:
+    said = (Path(__file__).parents[2] / "docs" / "history-format.md").read_text(encoding="utf-8")
+    entries = [entry.encode() for entry in re.findall(r"```json\n(\{.*?\})\n```", said)]
+    note = re.search(r"```\n(hoso\n2\n.*?)```", said, re.DOTALL)
+    key = re.search(r"`(hoso\+\w{8}\+[\w+/=]+)`", said)
+    assert note
+    assert key
+    found = opened(note[1], Verifier.parse(key[1]))
+    assert found.root == root(nodes_over([leaf_hash(entry) for entry in entries]), found.size)
