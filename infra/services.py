@@ -93,9 +93,13 @@ class Services:
             return None
         return HttpPortal(chosen.portal_url, token_file=chosen.portal_token_file)
 
-    def open_token(self, uri: str, *, pin: str, certificate: bytes) -> Token:
-        """Return a key on a PKCS#11 token, logged in; see `infra.token` for the errors."""
-        from infra.token.pkcs11 import open_token
+    def open_token(self, uri: str, *, pin: str | None, certificate: bytes, last_try: bool = False) -> Token:
+        """
+        Return a key on a PKCS#11 token, logged in; see `infra.token` for the errors.
+
+        Without a PIN the token's own pad asks for it (`has_pad`). The module runs in a process of its own.
+        """
+        from infra.token.process import open_token
 
         chosen = self.settings
         return open_token(
@@ -104,6 +108,21 @@ class Services:
             pin=pin,
             certificate=certificate,
             softhsm2_conf=chosen.softhsm2_conf,
+            seconds=chosen.token_seconds,
+            pad_seconds=chosen.pad_seconds,
+            last_try=last_try,
+        )
+
+    def has_pad(self, uri: str) -> bool:
+        """Tell whether the PIN of a token is typed on the token itself."""
+        from infra.token.process import has_pad
+
+        chosen = self.settings
+        return has_pad(
+            uri,
+            module=chosen.pkcs11_module,
+            softhsm2_conf=chosen.softhsm2_conf,
+            seconds=chosen.token_seconds,
         )
 
     def seal_pin(self) -> str:

@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     #: The PKCS#11 module and, for SoftHSM2, its configuration file.
     pkcs11_module: Path = Path("/usr/lib/softhsm/libsofthsm2.so")
     softhsm2_conf: Path | None = None
+    #: Seconds that a token may take for one call before the process that asks it is ended and the token is
+    #: left alone for a while; and the same for a call in which somebody types the PIN on the token's pad.
+    token_seconds: float = 30.0
+    pad_seconds: float = 120.0
     #: PIN of the agency's seal, on the machine that holds its token.
     seal_pin_file: Path | None = None
     #: Folder of PEM certificates that signatures are checked against.

@@ -153,6 +153,11 @@ class SoftHsm:
         tool = ("pkcs11-tool", "--module", str(MODULE), "--token-label", token)
         login = ("--login", "--pin", pin)
         self._run(*tool, *login, "--keypairgen", "--key-type", "rsa:2048", "--id", key_id, "--usage-sign")
+        return self.public_key(token, key_id)
+
+    def public_key(self, token: str, key_id: str) -> rsa.RSAPublicKey:
+        """Return the public half of a key on a token."""
+        tool = ("pkcs11-tool", "--module", str(MODULE), "--token-label", token)
         public = self._run(*tool, "--read-object", "--type", "pubkey", "--id", key_id)
         key = load_der_public_key(public)
         assert isinstance(key, rsa.RSAPublicKey)

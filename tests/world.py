@@ -95,9 +95,12 @@ class Parts(Services):
         super().__init__(chosen)
         self.devices = devices
 
-    def open_token(self, uri: str, *, pin: str, certificate: bytes) -> Token:
+    def open_token(self, uri: str, *, pin: str | None, certificate: bytes, last_try: bool = False) -> Token:
         label = uri.partition("token=")[2].partition(";")[0]
         return self.devices[label].open(uri, pin=pin, certificate=certificate)
+
+    def has_pad(self, uri: str) -> bool:
+        return False
 
     def seal_pin(self) -> str:
         return PIN

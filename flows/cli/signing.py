@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +42,9 @@ def sign(
         int | None, typer.Option("--pin-fd", help="File descriptor to read the PIN from.")
     ] = None,
     pin_file: Annotated[Path | None, typer.Option("--pin-file", help="File that holds the PIN.")] = None,
+    last_try: Annotated[
+        bool, typer.Option("--last-try", help="Offer the PIN although the token locks itself if it is wrong.")
+    ] = False,
     office: OfficeOption = "",
     by: By = "",
     as_json: AsJson = False,
@@ -47,7 +52,7 @@ def sign(
     """Sign what waits for you: without options the list is shown, then you are asked."""
     official = staff(by)
     if manifest:
-        _sign(manifest, official, _pin(pin_fd, pin_file), as_json=as_json)
+        _sign(manifest, official, partial(_pin, pin_fd, pin_file), last_try=last_try, as_json=as_json)
         return
     written = _write(_office(office, official), official, only, take)
     if write:
@@ -56,7 +61,8 @@ def sign(
     _print_list(written, as_json=False)
     if not typer.confirm(f"Sign these {len(written.documents)} documents?"):
         raise Forbidden("nothing was signed.", rule="SIG-12", way_out="The list stays as it was written.")
-    _sign(written.digest, official, _pin(pin_fd, pin_file), as_json=as_json)
+    ask = partial(_pin, pin_fd, pin_file)
+    _sign(written.digest, official, ask, last_try=last_try, as_json=as_json)
 
 
 @app.command("leave-out")
@@ -145,15 +151,19 @@ def _pin(pin_fd: int | None, pin_file: Path | None) -> str:
     return getpass.getpass("PIN: ")
 
 
-def _sign(digest: str, official: str, pin: str, *, as_json: bool) -> None:
+def _sign(digest: str, official: str, ask: Callable[[], str], *, last_try: bool, as_json: bool) -> None:
     """Unlock the key for one list, sign it, and print what became of each document."""
-    from tasks.signing.keys import official_key
+    from tasks.signing.keys import official_key, types_on_a_pad
     from tasks.signing.steps import sign_original
 
+    on_pad = types_on_a_pad(acts.list_of(digest, official).office, official)
+    pin = None if on_pad else ask()
     chosen = acts.unlock_list(digest, official)
+    if on_pad:
+        print("Type the PIN on the token's own pad.", file=sys.stderr)
     outcomes: list[SignOutcome] = []
     try:
-        with official_key(chosen.office, official, pin) as key:
+        with official_key(chosen.office, official, pin, last_try=last_try) as key:
             acts.sign_list(
                 chosen,
                 lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256),

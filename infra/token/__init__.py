@@ -15,8 +15,16 @@ class TokenAbsent(Unavailable):
     """The token, or the connection to it, is gone; work waits until it is back."""
 
 
+class TokenHung(TokenAbsent):
+    """The token did not answer in time, and the process that asked it was ended."""
+
+
 class WrongPin(Forbidden):
     """The token refused the PIN. Nobody tries again by itself: a token locks after a few tries."""
+
+
+class PinNotTried(WrongPin):
+    """The PIN was not even offered: it was refused before, the token has a pad, or one try is left."""
 
 
 class PinLocked(Forbidden):

@@ -8,7 +8,8 @@ to the process and the token, not to a session: so one session a token is kept, 
 and closed by the last of them. And a child process must not use its parent's library: it is loaded,
 or initialised anew, after the fork.
 
-PKCS#11 has no time limits. Whoever must not wait for ever runs this in a process that can be killed.
+PKCS#11 has no time limits. Whoever must not wait for ever runs this in a process that can be killed,
+as `infra.token.process` does.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from typing import TYPE_CHECKING
 
 import pkcs11
 from pkcs11 import TokenFlag, exceptions
+from pkcs11.types import PROTECTED_AUTH
 
 from infra.chance import random_bytes
 from infra.errors import Broken
-from infra.settings import export
-from infra.token import PinLocked, TokenAbsent, WrongPin
+from infra.token import PinLocked, PinNotTried, TokenAbsent, WrongPin
 from infra.token.uri import TokenUri
 
 if TYPE_CHECKING:
@@ -52,11 +53,14 @@ STALE = (
     exceptions.UserNotLoggedIn,
     exceptions.OperationActive,
 )
-_WRONG_PIN = (exceptions.PinIncorrect, exceptions.PinInvalid, exceptions.PinLenRange)
+#: The token says that the PIN is not the right one.
+WRONG_PIN = (exceptions.PinIncorrect, exceptions.PinInvalid, exceptions.PinLenRange)
 _LOCKED_PIN = (exceptions.PinLocked, exceptions.PinExpired)
 
 #: Keys the digests by which PINs are compared, so that they mean nothing outside this process.
 _PROCESS_SECRET = random_bytes(32)
+#: Stands for a PIN that this process never sees.
+_ON_THE_PAD = b"typed on the pad"
 
 
 class Login:
@@ -74,9 +78,10 @@ class Login:
 class Module:
     """One PKCS#11 module in this process. Whoever calls a method holds `lane`."""
 
-    def __init__(self, library: Library, conf: Path | None) -> None:
+    def __init__(self, path: Path, library: Library, conf: Path | None) -> None:
         """Take over a library that was just loaded, or initialised anew after a fork."""
         self.lane = threading.RLock()
+        self.path = path
         self.conf = conf
         self._library = library
         self._pid = os.getpid()
@@ -88,23 +93,28 @@ class Module:
         if self._pid != os.getpid():
             raise Broken("A token that was opened before a fork must be opened again in the child.")
 
-    def join(self, uri: TokenUri, pin: str) -> Login:
-        """
-        Return the token's login, made with this PIN if there was none.
+    def has_pad(self, uri: TokenUri) -> bool:
+        """Tell whether the PIN of a token is typed on the token itself (CKF_PROTECTED_AUTHENTICATION_PATH)."""
+        return TokenFlag.PROTECTED_AUTHENTICATION_PATH in self._find(uri).flags
 
-        A PIN that this process saw refused is refused here, without reaching the token.
+    def join(self, uri: TokenUri, pin: str | None, *, last_try: bool = False) -> Login:
+        """
+        Return the token's login, made with this PIN if there was none; `None` lets the token's pad ask for it.
+
+        A PIN that this process saw refused is refused here, without reaching the token. So is the try
+        after which the token would lock itself, unless `last_try` says that somebody takes the risk.
         """
         token = self._find(uri)
-        digest = hashlib.blake2b(pin.encode(), key=_PROCESS_SECRET).digest()
+        digest = _ON_THE_PAD if pin is None else hashlib.blake2b(pin.encode(), key=_PROCESS_SECRET).digest()
         if (token.serial, digest) in self._refused:
-            raise _wrong_pin("The PIN was refused before; it is not tried again.")
+            raise _not_tried("The PIN was refused before; it is not tried again.")
         login = self._logins.get(token.serial)
         if login is None:
-            login = Login(self._open(token, pin, digest), token.serial, digest)
+            login = Login(self._open(token, pin, digest, last_try=last_try), token.serial, digest)
             self._logins[token.serial] = login
         elif login.pin != digest:
             # The token would not look at the PIN, because this process is logged in already.
-            raise _wrong_pin("The PIN is not the one that opened this token.")
+            raise _not_tried("The PIN is not the one that opened this token.")
         login.users += 1
         return login
 
@@ -123,17 +133,30 @@ class Module:
                 with suppress(exceptions.PKCS11Error):
                     login.session.close()
 
-    def _open(self, token: pkcs11.Token, pin: str, digest: bytes) -> pkcs11.Session:
+    def _open(self, token: pkcs11.Token, pin: str | None, digest: bytes, *, last_try: bool) -> pkcs11.Session:
         """Open a session, offering the PIN once."""
         if TokenFlag.USER_PIN_LOCKED in token.flags:
             raise exceptions.PinLocked
+        if TokenFlag.USER_PIN_FINAL_TRY in token.flags and not last_try:
+            raise _not_tried(
+                "The token has one try left before it locks itself.",
+                way_out="Make sure of the PIN, then say “hoso sign --last-try”, or have the token unlocked (CER-02).",
+            )
+        if (pin is None) != (TokenFlag.PROTECTED_AUTHENTICATION_PATH in token.flags):
+            raise _not_tried(
+                "The token has no pad to type the PIN on."
+                if pin is None
+                else "The PIN of this token is typed on its own pad.",
+                way_out="Type it where “hoso sign” asks for it.",
+            )
         try:
-            return token.open(user_pin=pin)
+            return token.open(user_pin=PROTECTED_AUTH if pin is None else pin)
         except exceptions.UserAlreadyLoggedIn:
             # Somebody else in this process logged in; a session of ours shares it.
             return token.open()
-        except _WRONG_PIN:
-            self._refused.add((token.serial, digest))
+        except WRONG_PIN:
+            if pin is not None:
+                self._refused.add((token.serial, digest))
             raise
 
     def _find(self, uri: TokenUri) -> pkcs11.Token:
@@ -209,6 +232,9 @@ def _load(path: Path, conf: Path | None) -> Module:
     if conf is not None:
         if not conf.exists():
             raise Broken(f"There is no SoftHSM2 configuration at {conf}.")
+        # A process of its own is told where it starts, and has no need of all settings.
+        from infra.settings import export  # noqa: PLC0415
+
         export("SOFTHSM2_CONF", str(conf))
     try:
         library = pkcs11.lib(str(path))
@@ -217,14 +243,20 @@ def _load(path: Path, conf: Path | None) -> Module:
             _inherited.discard(path)
     except exceptions.PKCS11Error as error:
         raise Broken(f"The PKCS#11 module {path} does not start: {type(error).__name__}.") from error
-    return Module(library, conf)
+    return Module(path, library, conf)
+
+
+_RIGHT_PIN = "Start again with the right PIN; a few wrong ones lock the token."
 
 
 def _wrong_pin(message: str) -> WrongPin:
     """Say that the PIN is wrong, and what to do."""
-    return WrongPin(
-        message, rule="SIG-13", way_out="Start again with the right PIN; a few wrong ones lock the token."
-    )
+    return WrongPin(message, rule="SIG-13", way_out=_RIGHT_PIN)
+
+
+def _not_tried(message: str, *, way_out: str = _RIGHT_PIN) -> PinNotTried:
+    """Say why a PIN was not offered to the token, and what to do."""
+    return PinNotTried(message, rule="SIG-13", way_out=way_out)
 
 
 @contextmanager
@@ -232,7 +264,7 @@ def translated(uri: TokenUri) -> Iterator[None]:
     """Turn what the library says into a decision. Its messages are empty and hold no PIN."""
     try:
         yield
-    except _WRONG_PIN as error:
+    except WRONG_PIN as error:
         raise _wrong_pin(f"The token of {uri} refused the PIN.") from error
     except _LOCKED_PIN as error:
         raise PinLocked(
@@ -240,6 +272,8 @@ def translated(uri: TokenUri) -> Iterator[None]:
             rule="SIG-13",
             way_out="Ask for the device to be unlocked (CER-02), then start again.",
         ) from error
+    except exceptions.FunctionCancelled as error:
+        raise _wrong_pin(f"Nobody typed the PIN on the pad of the token of {uri}.") from error
     except (*GONE, *STALE) as error:
         raise TokenAbsent(f"The token of {uri} does not answer ({type(error).__name__}).") from error
     except exceptions.PKCS11Error as error:

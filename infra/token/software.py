@@ -36,7 +36,7 @@ class SoftwareDevice:
     vanish_after: int | None = None
     pins_offered: int = 0  # how many times a PIN reached the device
 
-    def open(self, uri: TokenUri | str, *, pin: str, certificate: bytes) -> Token:
+    def open(self, uri: TokenUri | str, *, pin: str | None, certificate: bytes) -> Token:
         """Return a key, logged in; raises what `infra.token.pkcs11.open_token` raises."""
         if isinstance(uri, str):
             uri = TokenUri.parse(uri)
@@ -59,7 +59,7 @@ class SoftwareDevice:
         if not self.present:
             raise TokenAbsent("The device was taken away.")
 
-    def _log_in(self, pin: str) -> None:
+    def _log_in(self, pin: str | None) -> None:
         """Offer a PIN once; every wrong one brings the device nearer to locking."""
         if self.tries_left == 0:
             raise PinLocked(

@@ -117,20 +117,20 @@ def write_list(
         )
 
 
+def list_of(digest: str, official: str) -> SignList:
+    """Return a list as its official reviews it; refuses a list of somebody else."""
+    with services().database.transaction() as session:
+        return _read_list(_own_list(session, digest, official))
+
+
 def unlock_list(digest: str, official: str) -> SignList:
     """Say in the history that an official unlocks a key for exactly this list, and return the list."""
     with services().database.transaction() as session:
-        row = _list_row(session, digest)
-        if row.official != official:
-            raise Forbidden(
-                f"list {digest[:12]}… was written for {row.official}, not for {official}.",
-                rule="AUTH-06",
-                way_out="Each official reviews and signs a list of their own.",
-            )
+        row = _own_list(session, digest, official)
         today = local(now(session)).date()
         if row.for_day != today:
             raise Forbidden(
-                f"list {digest[:12]}… was written on {row.for_day}.",
+                f"list {row.digest[:12]}… was written on {row.for_day}.",
                 rule="CERT-26",
                 way_out="Write today's list with “hoso sign --list”; pages are dated the day of signing.",
             )
@@ -139,9 +139,21 @@ def unlock_list(digest: str, official: str) -> SignList:
         row.unlocked_at = row.unlocked_at or now(session)
         session.add(row)
         _tell_list(
-            session, row.office, "list:unlocked", person(office, officer, "official"), digest, row.body
+            session, row.office, "list:unlocked", person(office, officer, "official"), row.digest, row.body
         )
         return _read_list(row)
+
+
+def _own_list(session: Session, digest: str, official: str) -> SignListRow:
+    """Return a list that was written for this official; refuses any other."""
+    row = _list_row(session, digest)
+    if row.official != official:
+        raise Forbidden(
+            f"list {row.digest[:12]}… was written for {row.official}, not for {official}.",
+            rule="AUTH-06",
+            way_out="Each official reviews and signs a list of their own.",
+        )
+    return row
 
 
 def tell_refused_unlock(chosen: SignList, error: HosoError) -> None:

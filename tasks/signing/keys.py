@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from infra.errors import Forbidden
 from infra.services import services
-from infra.token import WrongPin
+from infra.token import PinNotTried, WrongPin
 from tasks.dossier.moves import office_of
 from tasks.dossier.tables import CertificateRow
 from tasks.signing.intents import Signer
@@ -42,8 +42,9 @@ def seal_of(office_code: str) -> Signer:
             )
         try:
             token = parts.open_token(row.token_uri, pin=parts.seal_pin(), certificate=row.der)
-        except WrongPin:
-            _remember_refusal(row.sha256, version)
+        except WrongPin as error:
+            if not isinstance(error, PinNotTried):
+                _remember_refusal(row.sha256, version)
             raise
         _seals[row.sha256] = Signer(role="agency", staff="", token=token, image=row.image)
         return _seals[row.sha256]
@@ -57,23 +58,38 @@ def _remember_refusal(certificate: str, version: str) -> None:
         session.add(row)
 
 
+def types_on_a_pad(office_code: str, staff: str) -> bool:
+    """Tell whether an official's token asks for the PIN on a pad of its own, so that nobody else may ask."""
+    return services().has_pad(_official_certificate(office_code, staff).token_uri)
+
+
 @contextmanager
-def official_key(office_code: str, staff: str, pin: str) -> Iterator[Signer]:
-    """Open an official's own key for the length of a `with` block; the PIN is tried once."""
-    parts = services()
-    with parts.database.transaction() as session:
-        office = office_of(session, office_code)
-        officer = office.officer(staff, "official")
-        if officer.key is None:
-            raise Forbidden(
-                f"{staff} has no registered key.", rule="AUTH-06", way_out="Register a certificate first."
-            )
-        row = _certificate(session, office_code, officer.key)
-    token = parts.open_token(row.token_uri, pin=pin, certificate=row.der)
+def official_key(
+    office_code: str, staff: str, pin: str | None, *, last_try: bool = False
+) -> Iterator[Signer]:
+    """
+    Open an official's own key for the length of a `with` block; the PIN is tried once.
+
+    Without a PIN the token's own pad asks for it. A try after which the token would lock itself is made
+    only where `last_try` says that the official wants it.
+    """
+    row = _official_certificate(office_code, staff)
+    token = services().open_token(row.token_uri, pin=pin, certificate=row.der, last_try=last_try)
     try:
         yield Signer(role="official", staff=staff, token=token, image=row.image)
     finally:
         token.close()
+
+
+def _official_certificate(office_code: str, staff: str) -> CertificateRow:
+    """Return the certificate that is registered for an official's key now."""
+    with services().database.transaction() as session:
+        officer = office_of(session, office_code).officer(staff, "official")
+        if officer.key is None:
+            raise Forbidden(
+                f"{staff} has no registered key.", rule="AUTH-06", way_out="Register a certificate first."
+            )
+        return _certificate(session, office_code, officer.key)
 
 
 def _certificate(session: Session, office: str, key: str) -> CertificateRow:

@@ -1,4 +1,4 @@
-"""What every token promises: the double, and a real SoftHSM2."""
+"""What every token promises: the double, a real SoftHSM2, and one in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from infra.errors import Broken
-from infra.token import KeyAbsent, Token, TokenAbsent, WrongPin
+from infra.token import KeyAbsent, Token, TokenAbsent, WrongPin, process
 from infra.token.pkcs11 import open_token
 from infra.token.software import SoftwareDevice
 
@@ -59,7 +59,13 @@ def softhsm_desk(authority: Authority, softhsm: SoftHsm) -> Desk:
     return Desk(opener, "contract", certificates)
 
 
-@pytest.fixture(params=["software", "softhsm"])
+@pytest.fixture(scope="session")
+def process_desk(softhsm: SoftHsm, softhsm_desk: Desk) -> Desk:
+    opener = partial(process.open_token, module=softhsm.module, softhsm2_conf=softhsm.conf)
+    return Desk(opener, "contract", softhsm_desk.certificates)
+
+
+@pytest.fixture(params=["software", "softhsm", "process"])
 def desk(request: pytest.FixtureRequest) -> Desk:
     found: Desk = request.getfixturevalue(f"{request.param}_desk")
     return found
