@@ -38,6 +38,8 @@ ROOMS = {
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
     "looking": ("status", "show", "list", "results", "register"),
     "office": ("office", "procedure"),
+    "rounds": ("registration",),
+    "registering": ("registration",),
     "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
 }
 

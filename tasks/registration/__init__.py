@@ -1,1 +1,1 @@
-"""Registration rounds: units ask for certificates in lists that are checked, consolidated and answered."""
+"""Registration rounds: units ask for certificates, one office collects, checks and passes the list on (CER-12)."""

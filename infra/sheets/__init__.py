@@ -1,0 +1,11 @@
+"""
+Tables that people fill in with a spreadsheet: read without trusting them, written without surprises.
+
+`reading` takes CSV and XLSX from anybody, `writing` makes workbooks and CSV files for anybody.
+"""
+
+from infra.sheets.cells import Cell, Limits, Row, Unreadable
+from infra.sheets.reading import read_rows
+from infra.sheets.writing import Column, csv_text, workbook
+
+__all__ = ["Cell", "Column", "Limits", "Row", "Unreadable", "csv_text", "read_rows", "workbook"]
