@@ -1,7 +1,8 @@
 """
-What a signature looks like on the page: a picture and nothing else (SIG-01, SIG-02).
+What a signature looks like on the page: a picture, lines of text, or a picture with lines under it.
 
-The picture is compressed once for all documents that it is put on; putting it on one costs a copy.
+Which of them is a rule of the law (SIG-01, SIG-02, SIG-05, SIG-07) and said by the caller. The picture is
+compressed once for all documents that it is put on; putting it on one costs a copy.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pyhanko.pdf_utils.layout import AxisAlignment, BoxConstraints, InnerScaling
 from pyhanko.stamp import StaticStampStyle
 
 from infra.errors import Forbidden
+from infra.pdf.lettering import Lettering, embedded, operators
 
 #: A seal of 36 mm at 600 dpi has 0.7 million pixels; more than this is a photograph or an attack.
 _MOST_PIXELS = 4_000_000
@@ -31,15 +33,30 @@ _FILL_THE_FIELD = SimpleBoxLayoutRule(
 )
 
 
-def appearance(image: bytes | None) -> StaticStampStyle:
-    """
-    Return the appearance that shows `image` (PNG with a transparent background) in the field's box.
+#: In its own size, in the upper left corner of the field.
+_AS_IT_IS = SimpleBoxLayoutRule(
+    x_align=AxisAlignment.ALIGN_MIN,
+    y_align=AxisAlignment.ALIGN_MAX,
+    inner_content_scaling=InnerScaling.NO_SCALING,
+)
 
-    No border, no text. Without an image the appearance is empty, yet there, because PDF/A asks every
-    visible field for one. Raises `Forbidden` for anything else than such a picture.
+
+def appearance(image: bytes | None, text: Lettering | None = None) -> StaticStampStyle:
     """
-    picture = None if image is None else _Picture(_compressed(image))
-    return StaticStampStyle(border_width=0, background=picture, background_layout=_FILL_THE_FIELD)
+    Return the appearance that shows `image` (PNG with a transparent background) or `text` in the field's box.
+
+    No border. A picture alone fills the box in its own proportions. Text stands in the upper left corner, in its
+    own size; with a picture, under it, and the picture is as wide as the text may be. Without either the appearance
+    is empty, yet there, because PDF/A asks every visible field for one. Raises `Forbidden` for anything else
+    than such a picture.
+    """
+    picture = None if image is None else _compressed(image)
+    if text is not None:
+        return StaticStampStyle(
+            border_width=0, background=_Lettered(text, picture), background_layout=_AS_IT_IS
+        )
+    shown = None if picture is None else _Picture(picture)
+    return StaticStampStyle(border_width=0, background=shown, background_layout=_FILL_THE_FIELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +127,28 @@ class _Picture(PdfContent):
             {pdf_name(name): value for name, value in dictionary.items()}, encoded_data=deflated
         )
         return self._ensure_writer.add_object(stream)
+
+
+class _Lettered(_Picture):
+    """Lines of text, with a picture above them or without; made anew for every document."""
+
+    def __init__(self, text: Lettering, picture: _Compressed | None) -> None:
+        """Take the size of the text, and of the picture as wide as the text may be."""
+        tall = 0.0 if picture is None else text.width * picture.height / picture.width
+        PdfContent.__init__(self, box=BoxConstraints(text.width, text.height + tall))
+        self._text, self._above, self._tall = text, picture, tall
+
+    def render(self) -> bytes:
+        """Add font and image to the document and return the operators that draw them."""
+        self.set_resource(
+            ResourceType.FONT, pdf_name("/Lettering"), embedded(self._text, self._ensure_writer)
+        )
+        drawn = b"q %s Q" % operators(self._text, bottom=0, font="/Lettering")
+        if self._above is None:
+            return drawn
+        self._picture = self._above
+        scale = (self._text.width / self._above.width, self._tall / self._above.height)
+        return b"q %.5f 0 0 %.5f 0 %.3f cm %s Q\n%s" % (*scale, self._text.height, super().render(), drawn)
 
 
 def _number(value: int) -> generic.NumberObject:

@@ -33,6 +33,7 @@ from infra.clock import HANOI
 from infra.errors import Broken, Forbidden
 from infra.pdf.appearance import appearance
 from infra.pdf.cms import DIGEST, TokenSigner, blank_cms
+from infra.pdf.lettering import Lettering
 from infra.pdf.trust import context, finish, parsed
 from infra.token import Token
 
@@ -87,13 +88,14 @@ def sign_field(
     location: str | None,
     reason: str | None,
     chain: Sequence[bytes],
+    text: Lettering | None = None,
 ) -> bytes:
     """
     Return `pdf` with its empty signature field `field` signed: `pdf` itself, and an increment after it.
 
-    `image` (PNG, transparent) is all that is shown. `at` (aware) is the signing time that the PDF
-    states, in Hà Nội time. `certify` makes it the document's first signature, after which fields may
-    be filled in and nothing else may change; without it, it approves. `chain` are the certificates
+    `image` (PNG, transparent), `text`, or the one above the other is all that is shown. `at` (aware) is the
+    signing time that the PDF states, in Hà Nội time. `certify` makes it the first signature, after which fields
+    may be filled in and nothing else may change; without it, it approves. `chain` are the certificates
     (DER) between the signer's and a root. Dates and trust of the certificate are not looked at here:
     see `check_certificate`.
 
@@ -118,7 +120,7 @@ def sign_field(
         )
         signer = TokenSigner.of(token, chain)
         blank = blank_cms(token.certificate, tuple(chain))
-        session = PdfSigner(metadata, signer, stamp_style=appearance(image)).init_signing_session(
+        session = PdfSigner(metadata, signer, stamp_style=appearance(image, text)).init_signing_session(
             writer, existing_fields_only=True
         )
         session.system_time = at.astimezone(HANOI)

@@ -12,7 +12,7 @@ from infra.database import now
 from infra.errors import Broken, Forbidden
 from infra.history import Json
 from infra.pdf.checking import signatures_of
-from infra.pdf.fields import FieldPlace, place_fields
+from infra.pdf.fields import place_fields
 from infra.pdf.pages import PageImage
 from infra.services import services
 from tasks.dossier.calendar import local
@@ -35,8 +35,10 @@ from tasks.dossier.register import line_of, number_text, reserve
 from tasks.dossier.routes import address, addressed_to, approvals, frozen_of, route_of
 from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
 from tasks.dossier.waiting import frozen_at
-from tasks.forms import ECopy, Signatory, e_copy, official_boxes, seal_box
+from tasks.forms import ECopy, Signatory, e_copy
+from tasks.forms.appearances import Profile, inscription, profile_on
 from tasks.forms.heads import letterhead_of
+from tasks.forms.placing import place_copy_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,9 @@ class _Issue:
     kind: str
     office: OfficeData
     officials: tuple[tuple[str, Officer], ...]  # by field, in order of signing
-    agency: SignatureStep
+    route: tuple[SignatureStep, ...]
+    profile: Profile
+    form: str
     pages: tuple[PageImage, ...]
 
     @property
@@ -106,21 +110,23 @@ def issue_copy(code: str, ordinal: int, *, official: str | None = None) -> bool:
     issue = _begin(code, ordinal, official)
     if issue is None:
         return False
-    stored = store_content(_set(issue), "application/pdf")
+    pdf, facts_of_page = _set(issue)
+    stored = store_content(pdf, "application/pdf")
     with services().database.transaction() as session:
         dossier, original = hold(session, code), original_of(session, code, ordinal)
         if original.revision != issue.revision or original.standing not in _OPEN:
             return False  # Somebody declined it or issued it while the page was set.
         original.revision += 1
-        original.standing = Standing.CERTIFIED
+        # A route without officials waits for the agency at once, and its page names no day.
+        original.standing = Standing.CERTIFIED if issue.officials else Standing.APPROVED
         session.add(original)
         paper = Paper(
             dossier=code,
             kind="frozen",
             ordinal=ordinal,
             revision=original.revision,
-            for_day=issue.day,
-            facts=address([(field, officer.staff) for field, officer in issue.officials]),
+            for_day=issue.day if issue.officials else None,
+            facts=facts_of_page,
         )
         keep(session, paper, stored)
         facts: dict[str, Json] = {
@@ -168,9 +174,11 @@ def copies_to_issue_anew(code: str) -> list[int]:
         ]
 
 
-def _set(issue: _Issue) -> bytes:
-    """Return the copy as a PDF with every signature field of its route, nobody's signed yet."""
-    count = len(issue.officials)
+def _set(issue: _Issue) -> tuple[bytes, dict[str, object]]:
+    """Return the copy as a PDF with every signature field of its route, and what is to be known of it."""
+    look = issue.profile.look(issue.route[-1].shows)
+    text = inscription(look, issue.office, form=issue.form, number=issue.number)
+    placed = place_copy_fields(issue.route, issue.pages[0], issue.office, text, local(issue.moment))
     copy = ECopy(
         head=letterhead_of(issue.office),
         pages=issue.pages,
@@ -183,13 +191,13 @@ def _set(issue: _Issue) -> bytes:
         ),
         code=issue.code,
         verify_url=services().settings.verify_url,
+        attested=placed.attested,
+        marked_by_agency=placed.marked_by_agency,
     )
-    places = [
-        FieldPlace(name=field, page=-1, rect=box)
-        for (field, _), box in zip(issue.officials, official_boxes(count), strict=True)
-    ]
-    seal = seal_box(issue.office.seal.diameter_mm, places[-1].rect)
-    return place_fields(e_copy(copy), [*places, FieldPlace(name=issue.agency.field, page=-1, rect=seal)])
+    width, height = placed.room
+    facts = address([(field, officer.staff) for field, officer in issue.officials])
+    facts["look"] = {"profile": issue.profile.code, "width": width, "height": height}
+    return place_fields(e_copy(copy), placed.fields), facts
 
 
 #: Standings in which a copy may be (re-)issued: nobody has signed yet.
@@ -230,7 +238,9 @@ def _begin(code: str, ordinal: int, official: str | None) -> _Issue | None:
         kind=original.kind,
         office=office,
         officials=chosen,
-        agency=route[-1],
+        route=route,
+        profile=profile_on(local(moment).date()),
+        form=procedure.copy_form,
         pages=tuple(PageImage(content=read(row), source=row.kind, **row.facts) for row in pages),
     )
 

@@ -21,7 +21,7 @@ Thư này được gửi tự động từ hộp thư chính thức của cơ qu
 
 #: What must hold, for a certified copy and for another agency's result.
 _MUST_HOLD = {
-    True: "Mỗi bản sao có hai chữ ký: của người ký chứng thực và của cơ quan. Cả hai phải hợp lệ.",
+    True: "Mỗi bản sao có chữ ký của từng người có tên ở trang cuối, nếu có, và của cơ quan. Tất cả phải hợp lệ.",
     False: "Mọi chữ ký số trong tệp phải hợp lệ.",
 }
 

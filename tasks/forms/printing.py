@@ -12,7 +12,7 @@ from infra.errors import Forbidden
 from infra.pdf.pages import PageImage
 from infra.pdf.qr import qr_svg
 from infra.pdf.typeset import JSON, typeset
-from tasks.forms.rules import official_boxes
+from tasks.forms.rules import STRIP_HEIGHT, least_width, official_boxes
 from tasks.forms.values import ECopy, Letter, LetterKind, Receipt
 
 _TASKS = Path(__file__).resolve().parents[1]
@@ -57,6 +57,10 @@ def e_copy(copy: ECopy) -> bytes:
                 )
             ],
             "verify_url": copy.verify_url,
+            "attested": copy.attested,
+            "marked_by_agency": copy.marked_by_agency,
+            "strip_height": STRIP_HEIGHT,
+            "least_width": least_width(marked=copy.marked_by_agency),
         },
         images={
             "qr.svg": qr_svg(qr),

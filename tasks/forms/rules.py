@@ -13,6 +13,25 @@ OFFICIAL_BOX = Rect(left=118.0, bottom=100.0, width=60.0, height=28.0)
 _OVERLAP = 1 / 3
 
 
+#: The first page of a copy is taller by this strip with number and copy mark (mm).
+STRIP_HEIGHT = 19.0
+
+
+def least_width(*, marked: bool) -> float:
+    """Return the least width of a copy's first page (mm): its strip needs room, more where the agency marks it."""
+    return 165.0 if marked else 120.0
+
+
+def hung_seal(diameter_mm: float) -> Rect:
+    """
+    Return where the seal goes that stands alone: over the beginning of the agency's name (SIG-16, *dấu treo*).
+
+    >>> hung_seal(36).left
+    22.0
+    """
+    return Rect(left=22.0, bottom=297.0 - 8.0 - diameter_mm, width=diameter_mm, height=diameter_mm)
+
+
 def seal_box(diameter_mm: float = 36.0, official: Rect = OFFICIAL_BOX) -> Rect:
     """
     Return where the round seal goes, in its real size (SIG-04): on the left of the official's image.

@@ -57,6 +57,10 @@ class ECopy:
     signatories: tuple[Signatory, ...]
     code: str
     verify_url: str
+    #: Whether the copy has an attestation page.
+    attested: bool = True
+    #: Whether the agency's signature marks the copy, in the place of the printed mark.
+    marked_by_agency: bool = False
     #: What the QR code holds; empty: number, kind, code and address, one a line.
     qr: str = ""
 

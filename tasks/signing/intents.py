@@ -33,8 +33,10 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
+from tasks.dossier.register import number_of
 from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of
 from tasks.dossier.tables import ApplicantRow, CertificateRow, DocumentRow, DossierRow, OriginalRow
+from tasks.signing.looks import Shown, shown_by
 from tasks.signing.rules import capacity_fits, four_eyes, kept_key, may_certify, order_holds
 from tasks.signing.tables import SignatureRow
 
@@ -66,6 +68,7 @@ class Intent:
     place: str
     actor: Actor
     for_day: date | None
+    shown: Shown
 
 
 def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Intent | None:
@@ -109,6 +112,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 place=office.place,
                 actor=actor,
                 for_day=document.for_day,
+                shown=_shown(session, original, office, procedure, field),
             )
     raise refusal
 
@@ -179,6 +183,18 @@ def _document(session: Session, original: OriginalRow, expected: str | None) -> 
             way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
         )
     return document
+
+
+def _shown(
+    session: Session, original: OriginalRow, office: OfficeData, procedure: Procedure, field: str
+) -> Shown:
+    """Return what a field's signature will show."""
+    step = next(s for s in procedure.signature_steps if s.field == field)
+    frozen = frozen_of(session, original)
+    if frozen is None:
+        raise Broken(f"{original.dossier}/{original.ordinal} has no frozen document")
+    number = number_of(session, original.dossier, original.ordinal) or original.dossier
+    return shown_by(step, frozen, office, form=procedure.copy_form, number=number)
 
 
 def _is_addressed(

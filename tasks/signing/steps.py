@@ -158,12 +158,14 @@ def validate(code: str, ordinal: int) -> bool:
 def _make(task: Intent, signer: Signer, previous: bytes) -> bytes:
     """Return the signed revision by one call of the token."""
     parts = services()
+    at = local(parts.clock.now())
     return sign_field(
         previous,
         field=task.field,
         token=signer.token,
-        image=signer.image,
-        at=local(parts.clock.now()),
+        image=task.shown.image(signer.image),
+        text=task.shown.lettering(at),
+        at=at,
         certify=task.field_is_first,
         name=None,
         location=task.place,

@@ -158,6 +158,8 @@ class Procedure(_Data):
     supplements: int = Field(ge=0)
     #: The document has no signatory, so the agency signs it alone (SIG-16).
     no_signatory: bool = False
+    #: What a copy that the agency marks is called on it (SIG-07).
+    copy_form: Literal["SAO Y", "SAO LỤC", "TRÍCH SAO"] = "SAO Y"
     #: The papers of the office that carry the agency's signature before they are sent (DOS-11).
     sealed_papers: tuple[PaperKind, ...] = ()
 
