@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from infra.mail import Mail
     from infra.object_store import ObjectStore
     from infra.portal import Portal
+    from infra.revocation import Revocation
+    from infra.timestamp import Timestamps
     from infra.token import Token
 
 
@@ -92,6 +94,35 @@ class Services:
         if not chosen.portal_url or chosen.portal_token_file is None:
             return None
         return HttpPortal(chosen.portal_url, token_file=chosen.portal_token_file)
+
+    @cached_property
+    def timestamps(self) -> Timestamps:
+        """The time-stamping authorities, the preferred one first."""
+        from infra.timestamp.http import HttpTimestamps
+
+        chosen = self.settings
+        return HttpTimestamps(
+            [url for url in (chosen.tsa_url, chosen.tsa_second_url) if url],
+            anchors=self.anchors,
+            chain=self.chain,
+            seconds=chosen.tsa_seconds,
+            policy=chosen.tsa_policy or None,
+        )
+
+    @cached_property
+    def revocation(self) -> Revocation:
+        """Who is asked about revocation."""
+        from infra.revocation.http import HttpRevocation
+
+        chosen = self.settings
+        pairs = (pair.partition("=") for pair in chosen.revocation_rewrite.split(",") if pair)
+        return HttpRevocation(
+            hosts=[host for host in chosen.revocation_hosts.split(",") if host],
+            rewrite={name: place for name, _, place in pairs},
+            seconds=chosen.revocation_seconds,
+            limit_bytes=chosen.revocation_limit_bytes,
+            kept_seconds=chosen.revocation_kept_seconds,
+        )
 
     def open_token(self, uri: str, *, pin: str | None, certificate: bytes, last_try: bool = False) -> Token:
         """

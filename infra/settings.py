@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -58,6 +59,26 @@ class Settings(BaseSettings):
     seal_pin_file: Path | None = None
     #: Folder of PEM certificates that signatures are checked against.
     trust_anchors: Path = Path("var/stack/pki/anchors")
+
+    #: The time-stamping authority (RFC 3161), and another that is asked when it fails; empty: none.
+    tsa_url: str = ""
+    tsa_second_url: str = ""
+    #: Seconds that an authority may take for one time-stamp; the real one was seen to take 131 (PKI-02).
+    tsa_seconds: float = 180.0
+    #: The policy (OID) that time-stamps must name; empty: any.
+    tsa_policy: str = ""
+
+    #: Hosts that may be asked about revocation, separated by commas; certificates name no others with success.
+    revocation_hosts: str = ""
+    #: Where such a host is really reached: `name=host:port`, separated by commas (PKI-03).
+    revocation_rewrite: str = ""
+    #: What a certificate needs to be used: `require`, an answer always; `hard-fail`, one if it names where to ask.
+    revocation_policy: Literal["require", "hard-fail"] = "require"
+    #: Seconds that a responder may take, and bytes that its answer may have.
+    revocation_seconds: float = 10.0
+    revocation_limit_bytes: int = 20_000_000
+    #: Seconds for which an answer is used again; this is how long a revocation may go unnoticed.
+    revocation_kept_seconds: float = 60.0
 
     #: The mail server that takes the office's e-mail.
     smtp_host: str = "127.0.0.1"

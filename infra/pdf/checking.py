@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,6 @@ from typing import Literal
 
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
-from pyhanko.sign.fields import SigSeedSubFilter
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import PdfSignatureStatus
@@ -25,6 +24,7 @@ from pyhanko.sign.validation.status import PdfSignatureStatus
 from infra.clock import HANOI
 from infra.errors import Broken, HosoError
 from infra.pdf.increment import check_increment
+from infra.pdf.levels import Level, SignatureLevel, evidence_of
 from infra.pdf.trust import common_name, context, finish
 
 #: What happened to the document after a signature, in the words of a report.
@@ -44,7 +44,7 @@ class SignatureFound:
     field: str
     signer: str  # common name in the certificate
     kind: Literal["certification", "approval"]
-    level: Literal["B", "none"]  # PAdES baseline level that is really there
+    level: Level  # PAdES baseline level that is really there, by `infra.pdf.levels.RULES`
     time: datetime  # aware; what the signature itself states, which level B cannot prove
     certificate_sha256: str  # lower-case hex, of the DER
     #: The signed bytes and the signature are unharmed, and nothing that it forbids came after it.
@@ -55,6 +55,8 @@ class SignatureFound:
     covers_whole_file: bool
     #: What was appended after it, whether allowed or not; `None`: nothing.
     changed_after: str | None
+    #: The earliest moment at which a time-stamp proves that it existed; `None`: nothing does.
+    proven: datetime | None = None
 
 
 def signatures_of(pdf: bytes, *, anchors: Sequence[bytes], chain: Sequence[bytes]) -> list[SignatureFound]:
@@ -66,7 +68,8 @@ def signatures_of(pdf: bytes, *, anchors: Sequence[bytes], chain: Sequence[bytes
     """
     with _translated():
         reader = PdfFileReader(io.BytesIO(pdf))
-        return [_found(pdf, one, anchors, chain, None) for one in reader.embedded_regular_signatures]
+        levels = _levels(reader, anchors, chain)
+        return [_found(pdf, one, anchors, chain, None, levels) for one in reader.embedded_regular_signatures]
 
 
 def check_signed(
@@ -97,9 +100,10 @@ def check_signed(
             raise Broken(f"The signed document has not just one signature more, in the field {field}.")
         check_increment(before, after, field=field)
         *older, newest = made
-        _check_older([_found(signed, one, anchors, chain, None) for one in older])
+        levels = _levels(after, anchors, chain)
+        _check_older([_found(signed, one, anchors, chain, None, levels) for one in older])
         _check_place(previous, signed, newest)
-        found = _found(signed, newest, anchors, chain, at)
+        found = _found(signed, newest, anchors, chain, at, levels)
         _check_newest(found, certificate)
     return found
 
@@ -128,7 +132,7 @@ def _check_newest(found: SignatureFound, certificate: bytes) -> None:
         raise Broken(f"The signature in {found.field} does not verify.")
     if not found.trusted:
         raise Broken(f"The signature in {found.field} was made with a certificate that is not trusted.")
-    if found.level != "B":
+    if found.level == "none":
         raise Broken(f"The signature in {found.field} is not a PAdES signature.")
 
 
@@ -138,6 +142,7 @@ def _found(
     anchors: Sequence[bytes],
     chain: Sequence[bytes],
     at: datetime | None,
+    levels: Mapping[str, SignatureLevel],
 ) -> SignatureFound:
     """Examine one signature, its certificate as of `at` or else of the time that it states."""
     time = embedded.self_reported_timestamp
@@ -151,14 +156,22 @@ def _found(
         field=embedded.field_name,
         signer=common_name(embedded.signer_cert),
         kind="certification" if _certifies(embedded) else "approval",
-        level="B" if embedded.sig_object.get("/SubFilter") == SigSeedSubFilter.PADES.value else "none",
+        level=levels[embedded.field_name].level,
         time=time,
+        proven=levels[embedded.field_name].proven,
         certificate_sha256=hashlib.sha256(embedded.signer_cert.dump()).hexdigest(),
         intact=bool(status.intact and status.valid and status.docmdp_ok),
         trusted=bool(status.trusted),
         covers_whole_file=_gap(pdf, embedded) is not None,
         changed_after=_changes(status),
     )
+
+
+def _levels(
+    reader: PdfFileReader, anchors: Sequence[bytes], chain: Sequence[bytes]
+) -> dict[str, SignatureLevel]:
+    """Return the level of each signature by its field."""
+    return {one.field: one for one in evidence_of(reader, anchors=anchors, chain=chain).signatures}
 
 
 def _certifies(embedded: EmbeddedPdfSignature) -> bool:

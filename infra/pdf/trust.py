@@ -1,13 +1,14 @@
 """
 Certificates: which ones are trusted, and how pyHanko is asked about them.
 
-Nothing here goes to the network. Revocation answers that were fetched by somebody else will be handed
-in; until then a revoked certificate is not noticed here.
+Nothing here goes to the network, and pyHanko never does: what issuers say of revocation is asked for in
+`infra.revocation`, and the answers are handed in.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -23,6 +24,9 @@ from pyhanko_certvalidator import ValidationContext
 from infra.errors import Broken
 
 _Answer = TypeVar("_Answer")
+
+#: What pyHanko logs there as an error, with a trace, is an answer here and is told by the caller.
+logging.getLogger("pyhanko.sign.validation.generic_cms").setLevel(logging.CRITICAL)
 
 
 def finish(work: Coroutine[Any, Any, _Answer]) -> _Answer:

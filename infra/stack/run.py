@@ -20,6 +20,7 @@ from infra.errors import Broken, Forbidden, Unavailable
 from infra.stack import process
 from infra.stack.layout import Memory, Place, settings_lines, write_private
 from infra.stack.parts import LOOPBACK, Part
+from infra.stack.pki import Pki
 from infra.stack.postgres import Database
 from infra.stack.prefect_server import PoolWorker, PrefectServer, WarmWorker
 from infra.stack.seaweed import Store
@@ -30,6 +31,7 @@ from infra.stack.stand_ins import MailSink, Portal
 PARTS: tuple[Part, ...] = (
     Database(),
     Store(),
+    Pki(),
     Tokens(),
     MailSink(),
     Portal(),

@@ -29,6 +29,7 @@ class Tokens(Part):
     """One token for officials and one for the agency's seal; nothing runs, they are files."""
 
     name = "token"
+    needs = ("pki",)
 
     def settings(self, place: Place) -> Mapping[str, str]:
         """Lead to the module, its configuration, the seal's PIN and the authority to trust."""

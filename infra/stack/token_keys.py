@@ -17,16 +17,16 @@ from typing import Any
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.errors import Broken
 from infra.settings import read_secret
-from infra.stack.certificates import Authority, certify, write_certificate, write_key
+from infra.stack.authorities import Keeping, distinguished_name, issuing_authority, sources, usage
+from infra.stack.certificates import Authority, certify, write_certificate
 from infra.stack.layout import write_private
 
-_AUTHORITY_DAYS, _HOLDER_DAYS = 3650, 1095
+_HOLDER_DAYS = 1095
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def make_missing(keyring: Keyring) -> None:
         initialise_token(
             keyring.module, label, so_pin=read_secret(keyring.secrets / f"so_pin_{label}"), pin=pin
         )
-    issuer = _issuing_authority(keyring)
+    issuer = issuing_authority(Keeping(pki=keyring.pki, secrets=keyring.secrets))
     for entry in missing:
         public = make_key(keyring.module, entry, pins[entry.token])
         certificate = keyring.pki / f"{entry.id}.pem"
@@ -121,54 +121,9 @@ def make_key(module: Path, entry: Entry, pin: str) -> rsa.RSAPublicKey:
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 
-def _issuing_authority(keyring: Keyring) -> Authority:
-    """Return the test authority that issues to people, made with its root the first time."""
-    key_file = keyring.secrets / "ca_issuing.pem"
-    name = _authority_name("Issuing authority of a test, for no real document")
-    if not key_file.exists():
-        root = Authority(
-            name=_authority_name("Root authority of a test, for no real document"), key=_authority_key()
-        )
-        key = _authority_key()
-        _write_authority(keyring.pki / "anchors" / "root.pem", root.name, root.key, by=root, below=1)
-        _write_authority(keyring.pki / "chain" / "issuing.pem", name, key, by=root, below=0)
-        write_key(keyring.secrets / "ca_root.pem", root.key)
-        write_key(key_file, key)  # last: its being there says that the others are
-    kept = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-    if not isinstance(kept, rsa.RSAPrivateKey):
-        raise Broken(f"{key_file} holds no RSA key")
-    return Authority(name=name, key=kept)
-
-
-def _authority_key() -> rsa.RSAPrivateKey:
-    """Return a new key for an authority."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=3072)
-
-
-def _authority_name(name: str) -> x509.Name:
-    """Return the name of an authority."""
-    return _name({NameOID.COUNTRY_NAME: "VN", NameOID.ORGANIZATION_NAME: "hoso", NameOID.COMMON_NAME: name})
-
-
-def _name(parts: dict[x509.ObjectIdentifier, str]) -> x509.Name:
-    """Return a distinguished name."""
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts.items()])
-
-
-def _write_authority(path: Path, name: x509.Name, key: Any, *, by: Authority, below: int) -> None:
-    """Write an authority's certificate; `below` is how many authorities may stand under it."""
-    extensions: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.BasicConstraints(ca=True, path_length=below), True),
-        (_usage("key_cert_sign", "crl_sign"), True),
-    ]
-    write_certificate(
-        path, certify(name, key.public_key(), by=by, days=_AUTHORITY_DAYS, extensions=extensions)
-    )
-
-
 def _holder_certificate(entry: Entry, public: rsa.RSAPublicKey, issuer: Authority) -> x509.Certificate:
     """Return a certificate to sign documents with; poppler wants e-mail protection among the purposes."""
-    subject = _name(
+    subject = distinguished_name(
         {
             NameOID.COUNTRY_NAME: "VN",
             NameOID.ORGANIZATION_NAME: entry.organisation,
@@ -177,27 +132,12 @@ def _holder_certificate(entry: Entry, public: rsa.RSAPublicKey, issuer: Authorit
     )
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_usage("digital_signature", "content_commitment"), True),
+        (usage("digital_signature", "content_commitment"), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False),
         (x509.SubjectAlternativeName([x509.RFC822Name(entry.email)]), False),
+        *sources("issuing"),
     ]
     return certify(subject, public, by=issuer, days=_HOLDER_DAYS, extensions=extensions)
-
-
-def _usage(*wanted: str) -> x509.KeyUsage:
-    """Return a key usage extension with these bits and no others."""
-    names = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{name: name in wanted for name in names})
 
 
 def initialise_token(module: Path, label: str, *, so_pin: str, pin: str) -> None:
