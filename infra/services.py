@@ -107,6 +107,7 @@ class Services:
             chain=self.chain,
             seconds=chosen.tsa_seconds,
             policy=chosen.tsa_policy or None,
+            revocation=self.revocation,
         )
 
     @cached_property

@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 from infra.clock import SystemClock
 from infra.services import using
 from infra.settings import environment
+from infra.stack.authorities import serve_issuer, sources
 from tests.world import World, running
 
 # A run that is asked to end takes its stacks down, as one that is interrupted by hand does.
@@ -50,12 +51,17 @@ class Authority:
     root_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    #: Under which names the stack answers for the root and for the authority; empty: nobody answers.
+    root_label: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         self.root_certificate = self._ca(
             "Gốc thử nghiệm", self.root_key, by="Gốc thử nghiệm", key=self.root_key
         )
-        self.certificate = self._ca("CA thử nghiệm", self.key, by="Gốc thử nghiệm", key=self.root_key)
+        self.certificate = self._ca(
+            "CA thử nghiệm", self.key, by="Gốc thử nghiệm", key=self.root_key, label=self.root_label
+        )
 
     @property
     def anchors(self) -> Sequence[bytes]:
@@ -66,11 +72,18 @@ class Authority:
         return [self.certificate.public_bytes(Encoding.DER)]
 
     def _ca(
-        self, subject: str, subject_key: rsa.RSAPrivateKey, *, by: str, key: rsa.RSAPrivateKey
+        self,
+        subject: str,
+        subject_key: rsa.RSAPrivateKey,
+        *,
+        by: str,
+        key: rsa.RSAPrivateKey,
+        label: str = "",
     ) -> x509.Certificate:
         builder = self._builder(subject, subject_key.public_key(), by, self.start, timedelta(days=7300))
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        builder = self._asked_about(builder, label)
         return self._identified(builder, subject_key.public_key(), key).sign(key, hashes.SHA256())
 
     def issue(
@@ -94,8 +107,20 @@ class Authority:
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
         )
+        builder = self._asked_about(builder, self.label)
         certificate = self._identified(builder, public_key, self.key).sign(self.key, hashes.SHA256())
         return certificate.public_bytes(Encoding.DER)
+
+    @staticmethod
+    def _asked_about(builder: x509.CertificateBuilder, label: str) -> x509.CertificateBuilder:
+        for extension, critical in sources(label) if label else ():
+            builder = builder.add_extension(extension, critical=critical)
+        return builder
+
+    def serve(self, served: Path) -> None:
+        """Let a stack answer for the root and the authority, which name it in what they issue."""
+        serve_issuer(served, self.root_label, self.root_certificate, self.root_key)
+        serve_issuer(served, self.label, self.certificate, self.key)
 
     @staticmethod
     def _builder(
@@ -226,7 +251,9 @@ def picture() -> bytes:
 def running_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The one office of this session, on real servers."""
     yesterday = SystemClock().now().replace(microsecond=0) - timedelta(days=1)
-    with running(tmp_path_factory.mktemp("world"), Authority(start=yesterday)) as world:
+    with running(
+        tmp_path_factory.mktemp("world"), Authority(start=yesterday, root_label="tests-root", label="tests")
+    ) as world:
         yield world
 
 

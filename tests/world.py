@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PARTS = ("database", "store", "token", "mail", "portal")
+PARTS = ("database", "store", "pki", "token", "mail", "portal")
 PIN = "428571"
 VECTORS = Path(__file__).with_name("vectors")
 SCANS = VECTORS / "scans"
@@ -414,12 +414,13 @@ def running(root: Path, authority: Authority) -> Iterator[World]:
     """Bring a stack up with procedures loaded, and take it down."""
     try:
         settings = Settings(_env_file=_up(root))  # type: ignore[call-arg]
+        authority.serve(root / "pki" / "served")
         devices: dict[str, SoftwareDevice] = {}
         parts = Parts(settings, devices)
         real = Parts(settings, {})
         parts.__dict__["anchors"] = (*real.anchors, *authority.anchors)
         parts.__dict__["chain"] = (*real.chain, *authority.chain)
-        for name in ("database", "clock", "work", "archive", "mail", "portal"):
+        for name in ("database", "clock", "work", "archive", "mail", "portal", "timestamps", "revocation"):
             getattr(parts, name)
         keys = {
             name: rsa.generate_private_key(65537, 2048)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from asn1crypto import cms, crl, ocsp  # type: ignore[import-untyped]
+from asn1crypto import crl, ocsp  # type: ignore[import-untyped]
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -24,20 +24,18 @@ from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, S
 from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers.pdf_signer import PdfTimeStamper
-from pyhanko.sign.timestamps import TimeStamper
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
+from infra.certificates import path_of
 from infra.clock import HANOI
 from infra.errors import Broken, Forbidden
 from infra.pdf.cms import DIGEST
 from infra.pdf.levels import Evidence, Level, evidence_of, reaches
-from infra.pdf.proofs import Store, path_of
+from infra.pdf.proofs import Store
+from infra.pdf.stamping import TOKEN_ROOM, PortStamper
 from infra.pdf.trust import finish, parsed
 from infra.revocation import Revocation, RevocationAnswer, Revoked
 from infra.timestamp import Timestamp, Timestamps
-
-#: Bytes kept for a time-stamp's token at first; one that is larger is asked for again with room for it.
-_ROOM = 6_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +64,6 @@ class _Increment(IncrementalPdfFileWriter):
 
     def _update_meta(self) -> None:
         """Write neither a new producer nor a date of this machine's clock."""
-
-
-class PortStamper(TimeStamper):
-    """pyHanko's time-stamper in front of our port; it remembers what it was given."""
-
-    def __init__(self, timestamps: Timestamps, at: datetime) -> None:
-        """Ask `timestamps`, as of `at`."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._timestamps, self._at = timestamps, at
-        self.given: list[Timestamp] = []
-
-    async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> cms.ContentInfo:
-        """Return a token over a digest; each call is one request."""
-        if md_algorithm != DIGEST:
-            raise Broken(f"time-stamps are over {DIGEST} here, not {md_algorithm}")
-        stamp = self._timestamps.stamp(message_digest, at=self._at)
-        self.given.append(stamp)
-        return cms.ContentInfo.load(stamp.token)
 
 
 def lift(pdf: bytes, wanted: Level, sources: Sources, *, by_document: bool) -> Lifted:
@@ -257,7 +237,7 @@ def _stamped(
 ) -> tuple[bytes, list[Timestamp]]:
     """Return the document with proofs, if any, and a document time-stamp over all of it."""
     stamper = PortStamper(sources.timestamps, sources.at)
-    room = _ROOM
+    room = TOKEN_ROOM
     while True:
         with _translated():
             writer = _Increment(io.BytesIO(pdf))

@@ -29,7 +29,8 @@ from pyhanko.sign.validation.generic_cms import extract_tst_data_iter, validate_
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-from infra.pdf.proofs import Store, ends_of, path_of
+from infra.certificates import ends_of, path_of
+from infra.pdf.proofs import Store
 from infra.pdf.trust import common_name, context, finish
 from infra.timestamp.reading import signer_of
 

@@ -1,5 +1,5 @@
 """
-One signature in one field: PAdES baseline level B (ETSI EN 319 142-1), as an incremental update.
+One signature in one field: PAdES baseline level B or T (ETSI EN 319 142-1), as an incremental update.
 
 What is written is decided by the arguments alone, and the only thing touched is the token, once. Who
 may sign, in what order, and which of two results is kept is decided elsewhere.
@@ -34,7 +34,9 @@ from infra.errors import Broken, Forbidden
 from infra.pdf.appearance import appearance
 from infra.pdf.cms import DIGEST, TokenSigner, blank_cms
 from infra.pdf.lettering import Lettering
+from infra.pdf.stamping import TOKEN_ROOM, PortStamper
 from infra.pdf.trust import context, finish, parsed
+from infra.timestamp import Timestamps
 from infra.token import Token
 
 #: Keys shorter than this are refused for new signatures (PKI-07).
@@ -49,7 +51,7 @@ def check_certificate(
 
     Checked, before any token is touched: RSA key long enough, key usage non-repudiation, validity of
     the certificate and of those above it, algorithms, a path to one of the `anchors` (all DER). Raises
-    `Forbidden` with the reason. Revocation is not asked about here.
+    `Forbidden` with the reason. Revocation is asked about by the caller, through `infra.revocation`.
     """
     _must_be_aware(at)
     found = parsed(certificate)
@@ -89,6 +91,7 @@ def sign_field(
     reason: str | None,
     chain: Sequence[bytes],
     text: Lettering | None = None,
+    timestamps: Timestamps | None = None,
 ) -> bytes:
     """
     Return `pdf` with its empty signature field `field` signed: `pdf` itself, and an increment after it.
@@ -97,12 +100,13 @@ def sign_field(
     signing time that the PDF states, in Hà Nội time. `certify` makes it the first signature, after which fields
     may be filled in and nothing else may change; without it, it approves. `chain` are the certificates
     (DER) between the signer's and a root. Dates and trust of the certificate are not looked at here:
-    see `check_certificate`.
+    see `check_certificate`. With `timestamps` the signature's value is time-stamped and the token put into
+    the signature, which makes it level T; the request follows the call of the token.
 
     The token is called once, after everything that can be refused was. Raises what `Token.sign`
-    raises; `Forbidden` for a field that is signed already, a second certification, or a document that
-    allows no further signature; `Broken` for a field that does not exist or a PDF that cannot be
-    extended. It may be called with or without an event loop running in this thread.
+    raises, and `NoTimestamp`; `Forbidden` for a field that is signed already, a second certification, or
+    a document that allows no further signature; `Broken` for a field that does not exist or a PDF that
+    cannot be extended. It may be called with or without an event loop running in this thread.
     """
     _must_be_aware(at)
     with _translated():
@@ -120,13 +124,16 @@ def sign_field(
         )
         signer = TokenSigner.of(token, chain)
         blank = blank_cms(token.certificate, tuple(chain))
-        session = PdfSigner(metadata, signer, stamp_style=appearance(image, text)).init_signing_session(
-            writer, existing_fields_only=True
-        )
+        stamper = PortStamper(timestamps, at) if timestamps is not None else None
+        session = PdfSigner(
+            metadata, signer, timestamper=stamper, stamp_style=appearance(image, text)
+        ).init_signing_session(writer, existing_fields_only=True)
         session.system_time = at.astimezone(HANOI)
         # The size of the CMS object is known, so no trial signature measures it, and no room stays
         # unused, where bytes could be hidden that no signature covers. It is counted in hex digits.
-        document = session.prepare_tbs_document(None, bytes_reserved=2 * len(blank.encoded))
+        # Only a time-stamp needs room that cannot be known before.
+        room = len(blank.encoded) + (TOKEN_ROOM if stamper is not None else 0)
+        document = session.prepare_tbs_document(None, bytes_reserved=2 * room)
         digest, output = document.digest_tbs_document()
         finish(document.perform_signature(digest.document_digest, PdfCMSSignedAttributes()))
     assert isinstance(output, io.BytesIO)

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 from asn1crypto import algos, core, crl, keys, ocsp, pem, tsp, x509  # type: ignore[import-untyped]
 from certomancer import services as certomancer
@@ -78,6 +78,12 @@ class _Standing(certomancer.RevocationInfoInterface):
             return ocsp.CertStatus("good", core.Null()), []
         info = {"revocation_time": datetime.fromisoformat(entry["at"]), "revocation_reason": entry["reason"]}
         return ocsp.CertStatus("revoked", ocsp.RevokedInfo(info)), []
+
+
+class _Refusal(core.Sequence):  # type: ignore[misc]
+    """An answer without a time-stamp (RFC 3161 §2.4.2), for which asn1crypto has no room."""
+
+    _fields: ClassVar = [("status", tsp.PKIStatusInfo)]
 
 
 class Desk:
@@ -175,12 +181,8 @@ class Desk:
             return None
         request = tsp.TimeStampReq.load(body)
         if mode == "refuse":
-            status = {
-                "status": "rejection",
-                "status_string": ["not today"],
-                "fail_info": {"time_not_available"},
-            }
-            return bytes(tsp.TimeStampResp({"status": tsp.PKIStatusInfo(status)}).dump())
+            status = tsp.PKIStatusInfo({"status": "rejection", "status_string": ["not today"]})
+            return bytes(_Refusal({"status": status}).dump())
         holder = _holder(folder)
         if mode == "no-usage":
             holder = _holder(self.served / "issuers" / "root", "responder.pem", "responder_key.pem")

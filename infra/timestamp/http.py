@@ -9,12 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from threading import Lock
 
 import httpx
 
+from infra.certificates import path_of
 from infra.chance import random_bytes
 from infra.errors import Forbidden
+from infra.revocation import Revocation
 from infra.timestamp import NoTimestamp, Timestamp
 from infra.timestamp.reading import Question, read_answer
 
@@ -36,9 +39,15 @@ class HttpTimestamps:
         chain: Sequence[bytes],
         seconds: float,
         policy: str | None = None,
+        revocation: Revocation | None = None,
     ) -> None:
-        """Say where they are, whom to trust, and how long each may take; nothing is sent yet."""
+        """
+        Say where they are, whom to trust, and how long each may take; nothing is sent yet.
+
+        With `revocation` an authority whose certificate is revoked, or unknown, counts as one that failed.
+        """
         self._urls, self._seconds, self._policy = tuple(urls), seconds, policy
+        self._revocation = revocation
         self._anchors, self._chain = tuple(anchors), tuple(chain)
         limits = httpx.Timeout(seconds, connect=min(seconds, _CONNECT))
         self._client = httpx.Client(timeout=limits, follow_redirects=False, trust_env=False)
@@ -57,6 +66,7 @@ class HttpTimestamps:
         for rank, url in enumerate(self._urls):
             try:
                 made = self._ask(rank, url, digest, at)
+                self._must_be_good(made, at)
             except NoTimestamp as error:
                 reasons.append(f"authority {rank + 1}: {error}")
                 continue
@@ -75,6 +85,16 @@ class HttpTimestamps:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _must_be_good(self, made: Timestamp, at: datetime) -> None:
+        """Raise `NoTimestamp` for an authority that its issuer does not stand by; `NoRevocationAnswer`."""
+        if self._revocation is None:
+            return
+        path = path_of(made.certificate, known=self._chain, anchors=self._anchors) or ()
+        for one, issuer in pairwise(path):
+            answer = self._revocation.ask(one, issuer=issuer, at=at)
+            if answer is not None and answer.status != "good":
+                raise NoTimestamp(f"its certificate is {answer.status}")
 
     def _ask(self, rank: int, url: str, digest: bytes, at: datetime) -> Timestamp:
         """Ask one authority, within time and size."""

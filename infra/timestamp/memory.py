@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from asn1crypto import keys, tsp, x509  # type: ignore[import-untyped]
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
@@ -20,7 +20,7 @@ class MemoryTimestamps:
     """An authority that is always there, until `away` is set; its time is the moment that it is asked for."""
 
     certificate: bytes  # DER, for time-stamps only
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    key: rsa.RSAPrivateKey = field(repr=False)
     anchors: tuple[bytes, ...]
     chain: tuple[bytes, ...] = ()
     away: bool = False

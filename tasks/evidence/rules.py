@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
 
 #: The PAdES baseline levels, each holding those before it.
 LEVELS = ("none", "B", "T", "LT", "LTA")
-
-#: Whether each signature brings a time-stamp of its own, or one time-stamp serves for the whole document.
-Shape = Literal["signature", "document"]
 
 
 def reaches(level: str | None, wanted: str) -> bool:
@@ -22,11 +18,6 @@ def reaches(level: str | None, wanted: str) -> bool:
     (True, False, False)
     """
     return LEVELS.index(level or "none") >= LEVELS.index(wanted)
-
-
-def stamps_each_signature(shape: Shape, release: str, archive: str) -> bool:
-    """Say whether signatures are time-stamped one by one when they are made."""
-    return shape == "signature" and (reaches(release, "T") or reaches(archive, "T"))
 
 
 def lifted_key(document_sha256: str, wanted: str) -> str:

@@ -36,6 +36,7 @@ from tasks.dossier.procedures import Procedure
 from tasks.dossier.register import number_of
 from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of
 from tasks.dossier.tables import ApplicantRow, CertificateRow, DocumentRow, DossierRow, OriginalRow
+from tasks.evidence.standing import doubt_about
 from tasks.signing.looks import Shown, shown_by
 from tasks.signing.rules import capacity_fits, four_eyes, kept_key, may_certify, order_holds
 from tasks.signing.tables import SignatureRow
@@ -69,6 +70,8 @@ class Intent:
     actor: Actor
     for_day: date | None
     shown: Shown
+    #: Whether the signature is to bring a time-stamp of its own.
+    stamped: bool = False
 
 
 def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Intent | None:
@@ -76,6 +79,8 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
     parts = services()
     certificate = sha256(signer.token.certificate).hexdigest()
     refusal: Forbidden | None = None
+    # Asked now, and not while the dossier is locked: a responder may take its time.
+    doubt = doubt_about([*_certificates_before(code, ordinal), signer.token.certificate])
     with parts.database.transaction() as session:
         dossier = hold(session, code)
         original = original_of(session, code, ordinal)
@@ -92,6 +97,8 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
             check_certificate(
                 signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
             )
+            if doubt is not None:
+                raise doubt
         except Forbidden as error:
             refusal = error
             facts: dict[str, Json] = {"original": ordinal, "field": field, "rule": error.rule}
@@ -113,8 +120,30 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 actor=actor,
                 for_day=document.for_day,
                 shown=_shown(session, original, office, procedure, field),
+                stamped=procedure.evidence.stamps_each_signature,
             )
     raise refusal
+
+
+def _certificates_before(code: str, ordinal: int) -> list[bytes]:
+    """Return the certificates of those who have signed an original already, for one may be revoked since."""
+    with services().database.transaction() as session:
+        original = session.get(OriginalRow, (code, ordinal))
+        if original is None:
+            return []
+        query = select(CertificateRow.der).join(
+            SignatureRow, col(SignatureRow.certificate_sha256) == col(CertificateRow.sha256)
+        )
+        return list(
+            session.exec(
+                query.where(
+                    SignatureRow.dossier == code,
+                    SignatureRow.ordinal == ordinal,
+                    SignatureRow.revision == original.revision,
+                    col(SignatureRow.kept_at).is_not(None),
+                )
+            )
+        )
 
 
 def _next_field(

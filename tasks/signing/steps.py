@@ -171,6 +171,7 @@ def _make(task: Intent, signer: Signer, previous: bytes) -> bytes:
         location=task.place,
         reason=None,
         chain=parts.chain,
+        timestamps=parts.timestamps if task.stamped else None,
     )
 
 

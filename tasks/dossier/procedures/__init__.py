@@ -118,10 +118,17 @@ class Retention(_Data):
 
 
 class Evidence(_Data):
-    """The PAdES level that a document needs before it is released, and before it is archived."""
+    """The PAdES level that a document needs before it is released, and before it is archived, and how it gets there."""
 
     release: Literal["B", "T", "LT", "LTA"]
     archive: Literal["B", "T", "LT", "LTA"]
+    #: Whether each signature brings a time-stamp of its own, or one time-stamp serves for the whole document.
+    shape: Literal["signature", "document"] = "document"
+
+    @property
+    def stamps_each_signature(self) -> bool:
+        """Whether signatures are time-stamped one by one when they are made."""
+        return self.shape == "signature" and (self.release, self.archive) != ("B", "B")
 
 
 class Scan(_Data):

@@ -9,7 +9,7 @@ import pytest
 
 from infra.stack.run import down, up
 
-PARTS = ("database", "store", "token")
+PARTS = ("database", "store", "pki", "token")
 
 
 @pytest.fixture(scope="session")

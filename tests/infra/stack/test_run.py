@@ -22,7 +22,7 @@ from infra.stack.layout import PROJECT, Place
 from infra.stack.parts import for_programs
 from infra.stack.process import Command
 
-PARTS = ("database", "store", "token")
+PARTS = ("database", "store", "pki", "token")
 
 
 def leaders(root: Path) -> dict[str, int]:
