@@ -22,6 +22,7 @@ import typer
 import yaml
 
 from infra.history import GENESIS, commit_to, leaf_hash, write_entry
+from infra.pdf.verifying.words import FINDINGS
 from tasks.dossier.lifecycle import ENDED, MOVES, PAUSED, PORTAL_CODES, PORTAL_MOVES, Stage, Standing
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.procedures import SHIPPED, Procedure, read_procedure
@@ -34,6 +35,7 @@ PAGES = sorted(
 LIFE, HISTORY, OPERATIONS = (
     ROOT / "docs" / f"{name}.md" for name in ("life-of-a-dossier", "history-format", "operations")
 )
+VERIFYING = ROOT / "docs" / "verifying.md"
 SUPERVISORS, GLOSSARY, README = ROOT / "docs/supervisors.md", ROOT / "docs/glossary.md", ROOT / "README.md"
 
 
@@ -151,7 +153,36 @@ def command_table() -> str:
     return "\n".join([*rows, ""])
 
 
+def finding_table() -> str:
+    rows = ["| code | weight | sentence |", "|---|---|---|"]
+    rows += [f"| `{code}` | {one.weight} | {one.en} |" for code, one in FINDINGS.items()]
+    return "\n".join([*rows, ""])
+
+
+def attack_table() -> str:
+    rows = ["| attack | what is done |", "|---|---|"]
+    for module in ("wrapping", "saving", "forgery", "shadow", "certified", "structure", "evidence"):
+        source = ast.parse((ROOT / "tests" / "attacks" / f"{module}.py").read_text(encoding="utf-8"))
+        rows += [f"| `{name}` | {says} |" for node in source.body for name, says in _attacks(node)]
+    return "\n".join([*rows, ""])
+
+
+def _attacks(node: ast.stmt) -> Iterator[tuple[str, str]]:
+    """The attacks that a statement defines: name, and what is done."""
+    if isinstance(node, ast.FunctionDef):
+        for call in node.decorator_list:
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "attack":
+                family, says = _text(call.args[0]), _text(call.args[1])
+                yield f"{family.lower()}-{node.name.replace('_', '-')}", says
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        call = node.value
+        if isinstance(call.func, ast.Name) and call.func.id in ("_range", "_contents"):
+            yield f"usf-{_text(call.args[0]).replace('_', '-')}", _text(call.args[1])
+
+
 TABLES = {
+    ("findings", VERIFYING): finding_table,
+    ("attacks", VERIFYING): attack_table,
     ("stages", LIFE): stage_table,
     ("portal", LIFE): portal_table,
     ("settings", OPERATIONS): settings_table,

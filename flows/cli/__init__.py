@@ -26,6 +26,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+@app.callback()
+def hoso() -> None:
+    """Do one thing in a dossier's life at a one-stop office, from the booked appointment to the archive."""
+
+
 _LIKE_A_CODE = re.compile(r"[0-9A-Z.]+-\d{6,8}-\d{4,7}")
 
 #: Which module adds which commands; only the one that is asked for is loaded, because loading costs time.
@@ -40,6 +46,7 @@ ROOMS = {
     "office": ("office", "procedure"),
     "rounds": ("registration",),
     "registering": ("registration",),
+    "verifying": ("verify",),
     "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
 }
 

@@ -1,10 +1,8 @@
 """
 The door for what people bring: hostile files go in, clean page images come out.
 
-Every file is read in a child process with limits on memory, processor time, output and wall time, so
-that a file made to harm its reader kills the child and nobody else. The child gets an empty environment
-and two anonymous files; nothing is left behind when either side dies. It is not a sandbox against code
-execution: it runs as the same user, so keep pikepdf and Pillow up to date.
+Every file is read in a child process with limits (`confined`), so that a file made to harm its reader kills
+the child and nobody else.
 
 Only pixels cross the door. Whatever else a PDF carries (invisible text, metadata, former revisions,
 unused objects) is dropped, and whatever could change what a reader sees is refused.
@@ -13,21 +11,17 @@ unused objects) is dropped, and whatever could change what a reader sees is refu
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import IO, Any
 
-from infra.errors import Broken, Unavailable
+from infra.errors import Broken
+from infra.pdf.confined import Cost, TooCostly, asking
 from infra.pdf.pages import REFUSALS, Limits, PageImage, Unfit
 
 __all__ = ["Limits", "PageImage", "Unfit", "read_scans"]
 
-_ROOT = Path(__file__).resolve().parents[2]
+_CHILD = "infra.pdf.intake_child"
 
 
 def read_scans(files: Sequence[tuple[str, bytes]], *, limits: Limits | None = None) -> list[PageImage]:
@@ -40,11 +34,23 @@ def read_scans(files: Sequence[tuple[str, bytes]], *, limits: Limits | None = No
     """
     limits = limits or Limits()
     _refuse_by_size(files, limits)
-    with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as answer:
-        _write_request(request, files, limits)
-        _run_child(request, answer, files, limits)
-        answer.seek(0)
-        return _read_answer(answer)
+    header = {"limits": asdict(limits), "files": [{"name": n, "bytes": len(c)} for n, c in files]}
+    try:
+        with asking(_CHILD, header, [content for _, content in files], cost=_cost(limits)) as answer:
+            return _read_answer(answer)
+    except TooCostly as error:
+        names = ", ".join(name for name, _ in files)
+        raise Unfit(f"Reading {names} {error}.", code="too-complex") from error
+
+
+def _cost(limits: Limits) -> Cost:
+    """Return what the child may cost."""
+    return Cost(
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=limits.cpu_seconds,
+        wall_seconds=limits.wall_seconds,
+        output_bytes=limits.output_bytes,
+    )
 
 
 def _refuse_by_size(files: Sequence[tuple[str, bytes]], limits: Limits) -> None:
@@ -72,52 +78,6 @@ def _refuse_by_size(files: Sequence[tuple[str, bytes]], limits: Limits) -> None:
 def _megabytes(count: int) -> str:
     """Say a number of bytes as people do."""
     return f"{count / 1_000_000:.1f} MB"
-
-
-def _write_request(request: IO[bytes], files: Sequence[tuple[str, bytes]], limits: Limits) -> None:
-    """Write one line of JSON, then the contents one after the other."""
-    header = {"limits": asdict(limits), "files": [{"name": n, "bytes": len(c)} for n, c in files]}
-    request.write(json.dumps(header).encode() + b"\n")
-    for _, content in files:
-        request.write(content)
-    request.flush()
-    request.seek(0)
-
-
-def _run_child(
-    request: IO[bytes], answer: IO[bytes], files: Sequence[tuple[str, bytes]], limits: Limits
-) -> None:
-    """Let the child read the request; it is dead when this returns or raises."""
-    names = ", ".join(name for name, _ in files)
-    with tempfile.TemporaryFile() as complaints:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "infra.pdf.intake_child"],
-                stdin=request,
-                stdout=answer,
-                stderr=complaints,
-                env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
-                cwd="/",
-                timeout=limits.wall_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Unfit(
-                f"Reading {names} took longer than {limits.wall_seconds:g} s.", code="too-complex"
-            ) from error
-        except OSError as error:
-            raise Unavailable("This machine cannot start a process to read scans") from error
-        if done.returncode == 0:
-            return
-        if done.returncode < 0:
-            # A file that crashes or starves its reader is refused, whatever it was that it did.
-            cause = signal.Signals(-done.returncode).name
-            raise Unfit(
-                f"Reading {names} needs too much, or breaks the reader ({cause}).", code="too-complex"
-            )
-        complaints.seek(0)
-        last = complaints.read(100_000).decode(errors="replace").strip().rpartition("\n")[2]
-        raise Broken(f"The reader of scans failed with code {done.returncode}: {last[:300]}")
 
 
 def _read_answer(answer: IO[bytes]) -> list[PageImage]:

@@ -9,11 +9,11 @@ code 0 is an answer, refusals included; anything else is a crash that the caller
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from dataclasses import asdict
 from typing import Any
 
+from infra.pdf.confined import confine
 from infra.pdf.pages import Limits, PageImage, Unfit
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
     limits = Limits(**header["limits"])
-    confine(limits)
+    confine(header["cost"])
     try:
         pages = _read(header["files"], limits)
     except Unfit as refusal:
@@ -35,18 +35,6 @@ def main() -> None:
         for field in fields:
             field["bytes"] = len(field.pop("content"))
         _answer({"pages": fields}, pages)
-
-
-def confine(limits: Limits) -> None:
-    """Give up memory, processor time, large files and core dumps beyond the limits, for good."""
-    for kind, most in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_CPU, limits.cpu_seconds),
-        (resource.RLIMIT_FSIZE, limits.output_bytes + 10_000_000),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(kind, (most, most))
 
 
 def _read(files: list[dict[str, Any]], limits: Limits) -> list[PageImage]:

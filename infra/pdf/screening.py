@@ -44,6 +44,25 @@ def screen(pdf: pikepdf.Pdf, data: bytes, name: str) -> None:
     _refuse_annotations(pdf, name)
 
 
+def programs(pdf: pikepdf.Pdf) -> Iterator[str]:
+    """Yield the kinds of programs, forms and media that a document holds, for whoever only reports them."""
+    for found in _dictionaries(pdf):
+        kind = found.get("/S")
+        if kind in _ACTIONS:
+            yield str(kind)
+        if "/JS" in found or "/JavaScript" in found:
+            yield "/JavaScript"
+        if "/AA" in found:
+            yield "/AA"
+        if found.get("/Subtype") in _MEDIA:
+            yield str(found.get("/Subtype"))
+    form = pdf.Root.get("/AcroForm")
+    if isinstance(form, pikepdf.Dictionary) and "/XFA" in form:
+        yield "/XFA"
+    if "/OCProperties" in pdf.Root:
+        yield "/OCProperties"
+
+
 def _dictionaries(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
     """Yield every dictionary of the file, those nested inside others and those nobody refers to included."""
     for item in pdf.objects:

@@ -1,0 +1,121 @@
+"""
+Reading hostile files in a process of its own, which can be killed.
+
+The child gets an empty environment, two anonymous files, limits on memory, processor time, output and wall
+time, and, where the system allows it, no network. Nothing is left behind when either side dies. It is not
+a sandbox against code execution: it runs as the same user, so keep pikepdf, Pillow and pyHanko up to date.
+
+A request and an answer have the same form: one line of JSON, then bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from infra.errors import Broken, Unavailable
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
+_NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """How much one request may cost its child."""
+
+    memory_bytes: int = 2_000_000_000
+    cpu_seconds: int = 60
+    wall_seconds: float = 120.0
+    output_bytes: int = 400_000_000
+
+
+class TooCostly(Exception):
+    """The child needed more than it may have, or the files broke it; the message says which."""
+
+
+@contextmanager
+def asking(
+    module: str, header: dict[str, Any], contents: Sequence[bytes], *, cost: Cost
+) -> Iterator[IO[bytes]]:
+    """
+    Yield the answer of `python -m module` to a request, as a file at its beginning; the child is dead by then.
+
+    Raises `TooCostly` when the child was killed or crashed, `Unavailable` when none can be started, and
+    `Broken` when it failed for a reason that is not the files'.
+    """
+    with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as answer:
+        request.write(json.dumps({**header, "cost": asdict(cost)}).encode() + b"\n")
+        for content in contents:
+            request.write(content)
+        request.flush()
+        request.seek(0)
+        _run(module, request, answer, cost)
+        answer.seek(0)
+        yield answer
+
+
+def _run(module: str, request: IO[bytes], answer: IO[bytes], cost: Cost) -> None:
+    """Let the child read the request; it is dead when this returns or raises."""
+    with tempfile.TemporaryFile() as complaints:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", module],
+                stdin=request,
+                stdout=answer,
+                stderr=complaints,
+                env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+                cwd="/",
+                timeout=cost.wall_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TooCostly(f"took longer than {cost.wall_seconds:g} s") from error
+        except OSError as error:
+            raise Unavailable("This machine cannot start a process to read files in") from error
+        if done.returncode == 0:
+            return
+        if done.returncode < 0:
+            # A file that crashes or starves its reader is refused, whatever it was that it did.
+            cause = signal.Signals(-done.returncode).name
+            raise TooCostly(f"needs too much, or breaks the reader ({cause})")
+        complaints.seek(0)
+        last = complaints.read(100_000).decode(errors="replace").strip().rpartition("\n")[2]
+        raise Broken(f"The reader {module} failed with code {done.returncode}: {last[:300]}")
+
+
+def confine(cost: dict[str, Any]) -> None:
+    """Give up, for good and before a file is looked at: memory, time, large files, core dumps, the network."""
+    _leave_the_network()
+    limits = Cost(**cost)
+    for kind, most in (
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_FSIZE, limits.output_bytes + 10_000_000),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+
+
+def _leave_the_network() -> bool:
+    """
+    Move this process to where there is no network, and say whether the system let it.
+
+    Root may simply do so, others only where the kernel gives them namespaces; where it does not, the
+    child keeps a network that none of its code uses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    return bool(libc.unshare(_NEW_NETWORK) == 0 or libc.unshare(_NEW_USER | _NEW_NETWORK) == 0)
