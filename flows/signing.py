@@ -9,7 +9,7 @@ from flows.sealing import seal_original
 from infra.services import services
 from tasks.dossier.lifecycle import PAUSED, Standing
 from tasks.dossier.moves import look, originals_of
-from tasks.signing import steps
+from tasks.signing import steps, tries
 
 
 def standing_at(code: str, standing: Standing) -> list[int]:
@@ -21,12 +21,20 @@ def standing_at(code: str, standing: Standing) -> list[int]:
 
 
 seal = step(seal_original, name="seal", run_name="seal original {ordinal}")
+explain = step(
+    tries.explain_interrupted,
+    name="explain",
+    run_name="explain an interrupted signature of original {ordinal}",
+)
 validate = step(steps.validate, name="validate", run_name="validate original {ordinal}")
 
 
 async def signing(code: str) -> None:
     """Seal what the officials have signed, and release what stands up to validation."""
     aside = Aside()
+    for ordinal in await asyncio.to_thread(tries.interrupted, code):
+        with aside:
+            await explain(code, ordinal)
     for ordinal in await asyncio.to_thread(standing_at, code, Standing.APPROVED):
         with aside:
             await seal(code, ordinal)

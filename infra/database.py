@@ -23,10 +23,12 @@ from infra.errors import Unavailable
 from infra.settings import Settings, read_secret
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 #: SQLSTATE classes that time cures: connection trouble, rolled back by contention, shutting down.
 _CURED_BY_TIME = ("08", "40", "53", "57")
+#: SQLSTATE of a lock that was not had in time.
+_NOT_HAD = "55P03"
 
 
 def connection_url(url: str, password_file: Path) -> URL:
@@ -65,6 +67,23 @@ class Database:
         with _translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def locked(self, name: str, *, patience: float) -> Iterator[bool]:
+        """
+        Hold a name for the length of a `with` block, so that no other process or thread holds it too.
+
+        Yields whether it was had within `patience` seconds; 0 is not to wait. PostgreSQL frees the name of
+        whoever dies or loses the connection. It then may be held twice, so it spares work and explains,
+        and is not what makes an effect happen once. Raises `Unavailable`.
+        """
+        with _translated(), self._engine.connect() as connection:
+            held = _take(connection, name, patience)
+            try:
+                yield held
+            finally:
+                if held:
+                    _give_back(connection, name)
+
     def now(self) -> datetime:
         """Return PostgreSQL's time, so that a `Database` serves as the office's clock."""
         with self.transaction() as session:
@@ -88,6 +107,36 @@ def _translated() -> Iterator[None]:
         if error.connection_invalidated or state[:2] in _CURED_BY_TIME:
             raise Unavailable(f"the database rolled the work back (SQLSTATE {state})") from error
         raise
+
+
+def _take(connection: Connection, name: str, patience: float) -> bool:
+    """Try to hold a name on this connection; the transaction ends at once, the lock stays."""
+    if patience <= 0:
+        had = connection.execute(text("select pg_try_advisory_lock(hashtextextended(:n, 0))"), {"n": name})
+        held = bool(had.scalar_one())
+        connection.commit()
+        return held
+    wait = f"{int(patience * 1000)}ms"
+    connection.execute(text("select set_config('lock_timeout', :wait, true)"), {"wait": wait})
+    try:
+        connection.execute(text("select pg_advisory_lock(hashtextextended(:n, 0))"), {"n": name})
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_HAD:
+            raise
+        connection.rollback()
+        return False
+    connection.commit()
+    return True
+
+
+def _give_back(connection: Connection, name: str) -> None:
+    """Free a name; a connection that broke has freed it already, and goes to nobody else."""
+    try:
+        connection.rollback()
+        connection.execute(text("select pg_advisory_unlock(hashtextextended(:n, 0))"), {"n": name})
+        connection.commit()
+    except DBAPIError:
+        connection.invalidate()
 
 
 def now(session: Session) -> datetime:

@@ -25,6 +25,7 @@ from tasks.dossier.moves import (
     Actor,
     Telling,
     hold,
+    look,
     office_of,
     original_of,
     person,
@@ -40,6 +41,7 @@ from tasks.evidence.standing import doubt_about
 from tasks.signing.looks import Shown, shown_by
 from tasks.signing.rules import capacity_fits, four_eyes, kept_key, may_certify, order_holds
 from tasks.signing.tables import SignatureRow
+from tasks.signing.tries import tell_intended, tell_interrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +74,19 @@ class Intent:
     shown: Shown
     #: Whether the signature is to bring a time-stamp of its own.
     stamped: bool = False
+    #: Which try of the step this is, counted from 1.
+    number: int = 1
+    #: Whether an earlier try stored the signed bytes already, so that the token is not asked.
+    stored: bool = False
 
 
 def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Intent | None:
-    """Check the authority at this moment and write the intent; a refusal is written too."""
+    """
+    Check the authority at this moment and write the intent; a refusal is written too.
+
+    Whoever calls holds the name of the original (`name_of`), so a try that is still open belongs to
+    somebody who died: what it stored is taken over, and if it stored nothing, the history says so.
+    """
     parts = services()
     certificate = sha256(signer.token.certificate).hexdigest()
     refusal: Forbidden | None = None
@@ -101,10 +112,14 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 raise doubt
         except Forbidden as error:
             refusal = error
+            tell_interrupted(session, dossier, ordinal)
             facts: dict[str, Json] = {"original": ordinal, "field": field, "rule": error.rule}
             tell(session, dossier, Telling(event="signature:refused", by=actor, facts=facts))
         else:
-            row = _intent_row(session, original, signer, field, document.sha256, certificate, actor, dossier)
+            row = _intent_row(session, original, signer, field, document.sha256, certificate)
+            stored = row.tries > 0 and parts.work.find(row.kept_key) is not None
+            if not stored:
+                tell_intended(session, dossier, row, actor)
             return Intent(
                 code=code,
                 ordinal=ordinal,
@@ -121,6 +136,8 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 for_day=document.for_day,
                 shown=_shown(session, original, office, procedure, field),
                 stamped=procedure.evidence.stamps_each_signature,
+                number=row.tries,
+                stored=stored,
             )
     raise refusal
 
@@ -310,10 +327,8 @@ def _intent_row(
     field: str,
     document_sha256: str,
     certificate: str,
-    actor: Actor,
-    dossier: DossierRow,
 ) -> SignatureRow:
-    """Write down, before the token is touched, what is about to be signed by which key."""
+    """Return the row of a step: what is about to be signed by which key, and where the result will be."""
     row = session.exec(
         select(SignatureRow).where(
             SignatureRow.document_sha256 == document_sha256, SignatureRow.field == field
@@ -336,16 +351,10 @@ def _intent_row(
         row.revision = original.revision
         row.kept_at = row.kept_sha256 = row.level = row.signed_at = None
     row.signer = signer.staff
+    if row.certificate_sha256 != certificate and row.open_try:
+        tell_interrupted(session, look(session, row.dossier), row.ordinal)
     row.certificate_sha256 = certificate
     row.kept_key = kept_key(document_sha256, field, certificate)
-    row.intended_at = now(session)
     session.add(row)
     session.flush()
-    facts: dict[str, Json] = {
-        "original": original.ordinal,
-        "field": field,
-        "doc": {"sha256": document_sha256},
-        "certificate": certificate,
-    }
-    tell(session, dossier, Telling(event="signature:intended", by=actor, facts=facts))
     return row

@@ -3,19 +3,20 @@ One signature, exactly once: intended, made, checked, kept.
 
 The intent is a committed row before the token is touched. The signed bytes go under a write-once key
 computed from that intent, so after a crash the finished revision is found before the token is asked
-again, and of two writers the first one wins. Every token call has an entry in the history; one whose
-result was not kept is explained there.
+again, and of two writers the first one wins. Every intent is a numbered try, and the history says of each
+how it ended: done, failed, unused, or interrupted, which whoever comes next tells of one that died. So every
+call of the token has an entry, and one whose result was not kept is explained there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlmodel import Session
 
 from infra.database import now
-from infra.errors import Broken, Forbidden
+from infra.errors import Broken, Forbidden, Unavailable
 from infra.history import Json
 from infra.object_store import Stored
 from infra.pdf.checking import SignatureFound, check_signed, signatures_of
@@ -36,11 +37,23 @@ from tasks.dossier.moves import (
 from tasks.dossier.papers import Paper, keep, newest, sha256_of, store_content
 from tasks.dossier.register import certify_number
 from tasks.dossier.routes import route_of
-from tasks.signing.intents import Intent, Signer, intend, is_the_day, key_is_registered, key_of, signed_fields
+from tasks.signing.intents import (
+    Intent,
+    Signer,
+    intend,
+    is_the_day,
+    key_is_registered,
+    key_of,
+    signed_fields,
+)
 from tasks.signing.tables import SignatureRow
+from tasks.signing.tries import MAY_BE_SIGNED, close_try, name_of, tell_end
 
 #: The PAdES baseline levels, each holding those before it.
 LEVELS = ("B", "T", "LT", "LTA")
+
+#: Seconds to wait for somebody who signs the same original.
+PATIENCE = 60.0
 
 #: What an original is called after a step was kept, and the kind of document that holds it.
 _AFTER = {"official": ("approved", Standing.APPROVED), "agency": ("sealed", Standing.SEALED)}
@@ -54,51 +67,53 @@ def sign_original(code: str, ordinal: int, signer: Signer, *, expected_sha256: s
     history records), `Unavailable` when the token or the store is away, `Broken` when what the token
     gave does not verify. Repeating is harmless at every point.
     """
-    task = intend(code, ordinal, signer, expected_sha256)
-    if task is None:
-        return False
+    with services().database.locked(name_of(code, ordinal), patience=PATIENCE) as alone:
+        if not alone:
+            raise Unavailable(f"somebody else has been signing original {ordinal} of {code} for a minute")
+        task = intend(code, ordinal, signer, expected_sha256)
+        return task is not None and _sign(task, signer)
+
+
+def _sign(task: Intent, signer: Signer) -> bool:
+    """Do what was intended; return whether a signature was kept now."""
     parts = services()
-    previous = parts.work.get(task.document_key)
-    if sha256_of(previous) != task.document_sha256:
-        raise Broken(f"the document of {code}/{ordinal} in the store is not the one that was listed")
-    if parts.work.find(task.key) is not None:
-        # An earlier try got this far and died: what it stored is the signature of this step.
-        signed = parts.work.get(task.key)
-        return _keep(task, signer, signed, _check(task, signer, previous, signed))
-    with _told_when_it_fails(task):
+    with _told_when_it_fails(task, signer):
+        previous = parts.work.get(task.document_key)
+        if sha256_of(previous) != task.document_sha256:
+            raise Broken(
+                f"the document of {task.code}/{task.ordinal} in the store is not the one that was listed"
+            )
+        if task.stored:
+            # An earlier try got this far and died: what it stored is the signature of this step.
+            signed = parts.work.get(task.key)
+            return _keep(task, signer, signed, _check(task, signer, previous, signed))
         made = _make(task, signer, previous)
         found = _check(task, signer, previous, made)
         _, signed = parts.work.put_first(task.key, made, content_type="application/pdf")
     if signed != made:
         # Somebody with the same intent stored theirs first; ours is not used.
-        _tell_unused(task, "another was stored first")
+        tell_end(task, event="signature:unused", facts={"cause": "another was stored first"})
         return _keep(task, signer, signed, _check(task, signer, previous, signed))
     return _keep(task, signer, signed, found)
 
 
 @contextmanager
-def _told_when_it_fails(task: Intent) -> Iterator[None]:
-    """Say in the history that a signature that was intended did not come to be, whatever the reason."""
+def _told_when_it_fails(task: Intent, signer: Signer) -> Iterator[None]:
+    """
+    Say in the history that a signature that was intended did not come to be, whatever the reason.
+
+    `called` says whether the token was asked. While the database is away the try stays open, and whoever
+    comes next says that it was interrupted.
+    """
+    before = signer.token.calls
     try:
         yield
-    except Exception as error:
-        with services().database.transaction() as session:
-            facts: dict[str, Json] = {
-                "original": task.ordinal,
-                "field": task.field,
-                "cause": type(error).__name__,
-            }
-            dossier = hold(session, task.code)
-            tell(session, dossier, Telling(event="signature:failed", by=task.actor, facts=facts))
+    except (Exception, KeyboardInterrupt) as error:
+        facts: dict[str, Json] = {"cause": type(error).__name__, "called": signer.token.calls > before}
+        if not task.stored:
+            with suppress(Unavailable):
+                tell_end(task, event="signature:failed", facts=facts)
         raise
-
-
-def _tell_unused(task: Intent, cause: str) -> None:
-    """Say in the history why a signature that was made is not used."""
-    with services().database.transaction() as session:
-        facts: dict[str, Json] = {"original": task.ordinal, "field": task.field, "cause": cause}
-        dossier = hold(session, task.code)
-        tell(session, dossier, Telling(event="signature:unused", by=task.actor, facts=facts))
 
 
 def _check(task: Intent, signer: Signer, previous: bytes, signed: bytes) -> SignatureFound:
@@ -184,7 +199,9 @@ def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) ->
         row = session.get_one(SignatureRow, task.row_id)
         if row.kept_at is not None:
             return False
-        usable = original.standing in (Standing.CERTIFIED, Standing.APPROVED)
+        close_try(row, task.number)
+        session.add(row)
+        usable = original.standing in MAY_BE_SIGNED
         try:
             # The moment has passed since the intent: a certificate may have ended, the day too.
             office = office_of(session, dossier.office)
@@ -195,6 +212,7 @@ def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) ->
         facts: dict[str, Json] = {
             "original": task.ordinal,
             "field": task.field,
+            "try": task.number,
             "doc": {"sha256": stored.sha256, "size": stored.size},
             "certificate": task.certificate_sha256,
         }

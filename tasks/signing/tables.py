@@ -32,7 +32,8 @@ class SignatureRow(SQLModel, table=True):
     One step of one document's route: intended, then kept.
 
     There is at most one row for each (document, field), and what it keeps is the object stored first
-    under `kept_key`, a name computed from the intent.
+    under `kept_key`, a name computed from the intent. Every intent is one try, counted in `tries`; `open_try`
+    says that the history does not know yet how the last one ended.
     """
 
     __tablename__ = "signature"
@@ -48,6 +49,8 @@ class SignatureRow(SQLModel, table=True):
     certificate_sha256: str
     document_sha256: str
     intended_at: datetime = moment(nullable=False)
+    tries: int = 0
+    open_try: bool = False
     kept_key: str
     kept_sha256: str | None = None
     level: str | None = None

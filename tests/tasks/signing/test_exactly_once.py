@@ -134,7 +134,14 @@ def test_after_a_death_with_the_signature_in_hand_one_is_kept_and_both_calls_are
         sign_original(code, 1, replace(signer, token=DyingToken(signer, Interrupted())))
     assert sign_original(code, 1, world.signer(office))
     assert len(kept(world, code)) == 1
-    assert calls_and_their_ends(world, code) == ["signature:intended", "signature:intended", "signature:done"]
+    assert calls_and_their_ends(world, code) == [
+        "signature:intended",
+        "signature:interrupted",
+        "signature:intended",
+        "signature:done",
+    ]
+    tries = [e["try"] for e in world.told(code) if e["event"].startswith("signature:")]
+    assert tries == [1, 1, 2, 2]
     assert in_the_document(code, "approved") == ["official_1"]
 
 
