@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.looking import describe
+from flows.desks import OFFICE, OFFICE_FILE, Desks, officials_pin
 from flows.standing import waiting
 from infra.errors import Broken
 from infra.history.recording import head
@@ -29,9 +30,6 @@ from infra.settings import environment
 from infra.stack.sample_scans import SampleOriginal, make_scans
 from tasks.dossier.calendar import local
 from tasks.dossier.papers import newest, read
-
-#: The sample office's file; its keys are those of the embedded stack.
-_OFFICE = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_office" / "office.yaml"
 
 #: Seconds after which a step that follows by itself is missed.
 _PATIENCE = 60.0
@@ -51,58 +49,67 @@ def demo(folder: Path) -> None:
     scans = make_scans(folder / "scans")
     code = _book()
     _receive(code, scans)
-    _hoso("pay", code, "--receipt", "BL-0001", "--by", "mai")
+    _hoso("pay", code, "--receipt", "BL-0001", by="mai")
     _until(code, "AwaitingSignature")
     _sign(code)
     _until(code, "AwaitingArchive")
-    _hoso("archive", code)
+    _hoso("archive", code, by="mai")
     _until(code, "Archived")
-    _hoso("document", code, "1", "--out", str(folder / "result.pdf"))
-    _hoso("paper", code, "--out", str(folder / "receipt.pdf"))
+    _hoso("document", code, "1", "--out", str(folder / "result.pdf"), by="mai")
+    _hoso("paper", code, "--out", str(folder / "receipt.pdf"), by="mai")
     summary = _summary(code)
     (folder / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
     _tell(summary, folder, time.monotonic() - began)
 
 
 def _set_up() -> None:
-    """Load the procedures and the sample office, and deploy; all of it may be repeated."""
+    """Load the procedures and the sample office, deploy, and let people log in; all of it may be repeated."""
     keys = services().settings.trust_anchors.parent / "tokens.json"
     _hoso("procedure", "load")
-    _hoso("office", "load", str(_OFFICE), "--keys", str(keys))
+    _hoso("office", "load", str(OFFICE_FILE), "--keys", str(keys))
     _hoso("deploy")
+    desks().log_in("cong", _hoso)
+    desks().log_in("mai", _hoso)
+    desks().log_in_by_token("ha", _hoso)
+
+
+def desks() -> Desks:
+    """Return the desks of the demo's people."""
+    return Desks(services().settings.var_dir / "desks")
 
 
 def _book() -> str:
     """Book the next slot and return the dossier's code."""
     booked = _hoso(
-        "book", "--office", "H49.21", "--name", "Trần Thị Sen", "--identity", "022000000099",
+        "book", "--office", OFFICE, "--name", "Trần Thị Sen", "--identity", "022000000099",
         "--address", "Thôn Nà Làng, xã Bình Liêu, tỉnh Quảng Ninh", "--telephone", "0900 000 000",
-        "--email", "sen.tran@citizen.example", "--json",
+        "--email", "sen.tran@citizen.example", "--json", by="cong",
     )  # fmt: skip
     return str(json.loads(booked)["code"])
 
 
 def _receive(code: str, scans: Sequence[SampleOriginal]) -> None:
     """Receive two originals: one as a PDF, one as two pictures."""
-    words = ["receive", code, "--by", "mai"]
+    words = ["receive", code]
     for scan in scans:
         words += ["--original", scan.kind, *(str(file) for file in scan.files), "--pages", str(scan.pages)]
-    _hoso(*words)
+    _hoso(*words, by="mai")
 
 
 def _sign(code: str) -> None:
     """Write the official's list and sign exactly it."""
-    listed = json.loads(_hoso("sign", "--list", "--only", code, "--by", "ha", "--json"))
-    pin = services().settings.trust_anchors.parent.parent / "secrets" / "pin_officials"
-    _hoso("sign", "--manifest", listed["digest"], "--pin-file", str(pin), "--by", "ha")
+    listed = json.loads(_hoso("sign", "--list", "--only", code, "--json", by="ha"))
+    _hoso("sign", "--manifest", listed["digest"], "--pin-file", str(officials_pin()), by="ha")
 
 
-def _hoso(*words: str) -> str:
-    """Run one command as a person would, and show it."""
+def _hoso(*words: str, by: str = "") -> str:
+    """Run one command as a person would at a desk, and show who types what."""
     shown = " ".join(word if " " not in word else f"'{word}'" for word in words)
-    say.print(f"[dim]$ hoso {shown}[/dim]" if "[" not in shown else f"$ hoso {shown}")
+    say.print(f"[dim]{by}$ hoso {shown}[/dim]" if "[" not in shown else f"{by}$ hoso {shown}")
     command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment(desks().settings(by)), check=False
+    )
     if done.returncode != 0:
         raise Broken(f"“hoso {shown}” ended with {done.returncode}: {done.stderr.strip()}")
     if "--json" not in words and done.stdout.strip():

@@ -23,6 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.desks import OFFICE, OFFICE_FILE, Desks, officials_pin
 from flows.timeline import life
 from infra.errors import Broken
 from infra.services import services
@@ -30,10 +31,6 @@ from infra.settings import environment
 from infra.stack.sample_scans import make_scans
 from tasks.appointment.rules import next_slot
 from tasks.dossier.moves import office_of
-
-#: The sample office's file; its keys are those of the embedded stack.
-_OFFICE = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_office" / "office.yaml"
-_CODE = "H49.21"
 
 #: Seconds after which what should follow is missed.
 _PATIENCE = 60.0
@@ -67,7 +64,7 @@ def bench_latency(acts: int) -> list[Act]:
     with tempfile.TemporaryDirectory(prefix="hoso-latency-") as folder:
         scan = make_scans(Path(folder))[0]
         files = [str(file) for file in scan.files]
-        original = ["--original", scan.kind, *files, "--pages", str(scan.pages), "--by", "mai"]
+        original = ["--original", scan.kind, *files, "--pages", str(scan.pages)]
         dossier = 0
         while len(done) < acts:
             done += _one_life(dossier, original)
@@ -80,28 +77,29 @@ def _one_life(number: int, original: Sequence[str]) -> Iterator[Act]:
     seconds, code = _book(number)
     yield _act("book", seconds, code)
     if number % 2:
-        yield _act("receive", _hoso("receive", code, "--paid", "BL-1", *original)[0], code)
+        yield _act("receive", _hoso("receive", code, "--paid", "BL-1", *original, by="mai")[0], code)
     else:
-        _hoso("receive", code, *original)
-        yield _act("pay", _hoso("pay", code, "--receipt", "BL-1", "--by", "mai")[0], code)
-    pin = services().settings.trust_anchors.parent.parent / "secrets" / "pin_officials"
-    _, listed = _hoso("sign", "--list", "--only", code, "--by", "ha", "--json")
+        _hoso("receive", code, *original, by="mai")
+        yield _act("pay", _hoso("pay", code, "--receipt", "BL-1", by="mai")[0], code)
+    _, listed = _hoso("sign", "--list", "--only", code, "--json", by="ha")
     digest = json.loads(listed)["digest"]
-    yield _act("sign", _hoso("sign", "--manifest", digest, "--pin-file", str(pin), "--by", "ha")[0], code)
+    yield _act(
+        "sign", _hoso("sign", "--manifest", digest, "--pin-file", str(officials_pin()), by="ha")[0], code
+    )
     _seen(code, "result:returned", "Returned")
-    yield _act("archive", _hoso("archive", code, "--by", "mai")[0], code)
+    yield _act("archive", _hoso("archive", code, by="mai")[0], code)
 
 
 def _book(number: int) -> tuple[float, str]:
     """Book a slot of its own; return how long the command took, and the code."""
     with services().database.transaction() as session:
-        office = office_of(session, _CODE)
+        office = office_of(session, OFFICE)
     moment = services().clock.now()
     later = moment + number * timedelta(minutes=office.slot_minutes)
     slot = next_slot(later, office.calendar(), office.slot_minutes, now=moment)
     applicant = ["--name", "Trần Thị Sen", "--identity", "022000000099", "--email", "sen@citizen.example"]
     when = ["--date", f"{slot:%Y-%m-%d}", "--hour", f"{slot:%H:%M}"]
-    seconds, booked = _hoso("book", "--office", _CODE, *applicant, *when, "--json")
+    seconds, booked = _hoso("book", "--office", OFFICE, *applicant, *when, "--json", by="cong")
     return seconds, str(json.loads(booked)["code"])
 
 
@@ -127,18 +125,33 @@ def _seen(code: str, event: str, stage: str) -> list[dict[str, Any]]:
 
 
 def _set_up() -> None:
-    """Load the procedures and the sample office, and deploy; all of it may be repeated."""
+    """Load the procedures and the sample office, deploy, and let people log in; all of it may be repeated."""
     keys = services().settings.trust_anchors.parent / "tokens.json"
     _hoso("procedure", "load")
-    _hoso("office", "load", str(_OFFICE), "--keys", str(keys))
+    _hoso("office", "load", str(OFFICE_FILE), "--keys", str(keys))
     _hoso("deploy")
 
+    def typed(*words: str, by: str) -> str:
+        """Type a command whose time does not count."""
+        return _hoso(*words, by=by)[1]
 
-def _hoso(*words: str) -> tuple[float, str]:
+    _desks().log_in("cong", typed)
+    _desks().log_in("mai", typed)
+    _desks().log_in_by_token("ha", typed)
+
+
+def _desks() -> Desks:
+    """Return the desks of those who are measured."""
+    return Desks(services().settings.var_dir / "desks")
+
+
+def _hoso(*words: str, by: str = "") -> tuple[float, str]:
     """Run one command in a process of its own; return how many seconds it took, and what it printed."""
     command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment(_desks().settings(by)), check=False
+    )
     if done.returncode != 0:
         raise Broken(f"“hoso {words[0]}” ended with {done.returncode}: {done.stderr.strip()}")
     return time.monotonic() - began, done.stdout

@@ -170,3 +170,23 @@ def migrate(settings: Settings) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["settings"] = settings
     command.upgrade(config, "head")
+
+
+def holds_owner(settings: Settings) -> bool:
+    """
+    Whether this machine holds the password of the tables' owner, tried by connecting as `hoso_owner`.
+
+    It opens no other door: the connection is closed at once. Raises `Unavailable` when nobody answers.
+    """
+    try:
+        url = connection_url(settings.database_url, settings.database_owner_password_file)
+    except OSError:
+        return False
+    owner = Database(url.set(username="hoso_owner"), pooled=False)
+    try:
+        owner.now()
+    except Unavailable as error:
+        if "authentication failed" in str(error):
+            return False
+        raise
+    return True

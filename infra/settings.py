@@ -110,8 +110,19 @@ class Settings(BaseSettings):
     #: What this history is called in its entries; it never changes once the first entry is written.
     history_log: str = "hoso"
 
-    #: Who sits at this desk (staff code), when the command line does not say.
-    staff: str = ""
+    #: The file of this desk's login; empty: one for each installation, below the user's state folder.
+    session_file: Path | None = None
+    #: Hours after which a login ends, and minutes without a command after which it ends.
+    login_hours: float = 8.0
+    login_idle_minutes: float = 30.0
+    #: Wrong passwords in a row after which only an administrator lets the person log in again.
+    login_failures: int = 10
+    #: Hours that an enrolment code may be used.
+    enrolment_hours: float = 24.0
+    #: What a password costs to check: Argon2id's memory in KiB, passes and lanes (RFC 9106 §4, second choice).
+    argon2_memory_kib: int = 65536
+    argon2_passes: int = 3
+    argon2_lanes: int = 4
 
     @classmethod
     def settings_customise_sources(
@@ -135,6 +146,11 @@ def settings() -> Settings:
 def read_secret(path: Path) -> str:
     """Return the secret in a file, without its final newline; raises `FileNotFoundError`."""
     return path.read_text(encoding="utf-8").rstrip("\n")
+
+
+def state_folder() -> Path:
+    """Return where programs of this user keep what they remember between two starts (XDG base directories)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -26,6 +26,7 @@ from infra.pdf.verifying.words import FINDINGS
 from tasks.dossier.lifecycle import ENDED, MOVES, PAUSED, PORTAL_CODES, PORTAL_MOVES, Stage, Standing
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.procedures import SHIPPED, Procedure, read_procedure
+from tasks.people.rules import ACTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -36,6 +37,7 @@ LIFE, HISTORY, OPERATIONS = (
     ROOT / "docs" / f"{name}.md" for name in ("life-of-a-dossier", "history-format", "operations")
 )
 VERIFYING = ROOT / "docs" / "verifying.md"
+PEOPLE = ROOT / "docs" / "people.md"
 SUPERVISORS, GLOSSARY, README = ROOT / "docs/supervisors.md", ROOT / "docs/glossary.md", ROOT / "README.md"
 
 
@@ -180,7 +182,17 @@ def _attacks(node: ast.stmt) -> Iterator[tuple[str, str]]:
             yield f"usf-{_text(call.args[0]).replace('_', '-')}", _text(call.args[1])
 
 
+def act_table() -> str:
+    rows = ["| act | roles | for |", "|---|---|---|"]
+    for name, act in ACTS.items():
+        where = "the dossier's procedure" if act.by_procedure else "every procedure"
+        roles = ", ".join((*act.roles, *(["the program itself"] if act.by_itself else [])))
+        rows.append(f"| `{name}` | {roles} | {where} |")
+    return "\n".join([*rows, ""])
+
+
 TABLES = {
+    ("acts", PEOPLE): act_table,
     ("findings", VERIFYING): finding_table,
     ("attacks", VERIFYING): attack_table,
     ("stages", LIFE): stage_table,

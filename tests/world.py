@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email import policy
@@ -39,7 +40,7 @@ from sqlalchemy import text
 
 from infra.errors import HosoError
 from infra.history.recording import entries
-from infra.services import Services, using
+from infra.services import Services, services, using
 from infra.settings import Settings, environment, export
 from infra.stack.layout import Place
 from infra.stack.postgres import administrator
@@ -55,6 +56,8 @@ from tasks.dossier.moves import Actor, look, office_of, originals_of, person
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening
 from tasks.dossier.tables import CertificateRow, DossierRow, OfficeRow, OriginalRow
+from tasks.people.logins import open_login
+from tasks.people.persons import load_people, works_here
 from tasks.signing.intents import Signer
 from tasks.signing.steps import sign_original, validate
 
@@ -71,6 +74,10 @@ IMAGES = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_offic
 
 #: A procedure that costs nothing and has no register: another agency's signed result.
 RETURN = "return-of-result"
+
+#: Commands that nobody needs a login for.
+OPEN = {"login", "logout", "password", "office", "procedure", "status", "no-shows", "seal", "deploy", "work",
+        "project", "probe", "migrate", "demo", "bench-latency"}  # fmt: skip
 ALL_DAY = {day: [{"opens": "00:00:00", "closes": "23:59:59"}] for day in range(1, 8)}
 
 
@@ -118,24 +125,31 @@ class World:
     keys: dict[str, rsa.RSAPrivateKey]
     scan: bytes
     _codes: Iterator[int] = field(default_factory=lambda: count(100))
+    _sits: Path | None = None
 
     # Commands -------------------------------------------------------------------------------------
 
-    def hoso(self, *words: object, **settings: str) -> Said:
-        """Run a command in a process of its own, as a person would."""
-        return self.run("from flows.cli import main; main()", *words, **settings)
+    # Who types is said by `by`, a staff code of the office that the words name; without it the clerk `mai` does,
+    # and with `by=None` nobody is logged in. `as_` seats somebody for a while.
 
-    def run(self, program: str, *words: object, **settings: str) -> Said:
+    def hoso(self, *words: object, by: str | None = "", **settings: str) -> Said:
+        """Run a command in a process of its own, as a person would."""
+        return self.run("from flows.cli import main; main()", *words, by=by, **settings)
+
+    def run(self, program: str, *words: object, by: str | None = "", **settings: str) -> Said:
         """Run a Python program with this stack's settings."""
+        words, desk = self.seated(words, by)
         env = {name: value for name, value in environment().items() if not name.startswith("HOSO_")}
-        env |= {"HOSO_ENV_FILE": str(self.root / "hoso.env"), **settings}
+        env |= {"HOSO_ENV_FILE": str(self.root / "hoso.env"), "HOSO_SESSION_FILE": str(desk), **settings}
         command = [sys.executable, "-c", program, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=120)
         return Said(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def type(self, *words: object) -> Said:
+    def type(self, *words: object, by: str | None = "") -> Said:
         """Run a command in this process: the same words, the same messages, the same exit code."""
         from flows.cli import main
+
+        words, desk = self.seated(words, by)
 
         out, err = io.StringIO(), io.StringIO()
         ended = 0
@@ -143,12 +157,66 @@ class World:
             patch.object(sys, "argv", ["hoso", *map(str, words)]),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
+            self._at(desk),
         ):
             try:
                 main()
             except SystemExit as stop:
                 ended = int(stop.code or 0)
         return Said(code=ended, out=out.getvalue(), err=err.getvalue())
+
+    @contextmanager
+    def as_(self, office: str, staff: str) -> Iterator[None]:
+        """Let somebody sit at the desk, logged in, within a `with` block."""
+        before, self._sits = self._sits, self.desk(office, staff)
+        try:
+            with self._at(self._sits):
+                yield
+        finally:
+            self._sits = before
+
+    def desk(self, office: str, staff: str) -> Path:
+        """Return the session file of somebody who is logged in; the login is opened once."""
+        file = self.root / "desks" / f"{office}-{staff}"
+        if not file.exists():
+            with self._at(file), self.parts.database.transaction() as session:
+                person = works_here(session, office, staff)
+                assert person is not None, f"nobody is {office}/{staff}"
+                open_login(session, person, "password")
+        return file
+
+    @contextmanager
+    def _at(self, desk: Path) -> Iterator[None]:
+        """Work at a desk: its session file is the one that commands read."""
+        parts = copy(services())
+        parts.settings = parts.settings.model_copy(update={"session_file": desk})
+        with using(parts):
+            yield
+
+    def seated(self, words: Sequence[object], by: str | None = "") -> tuple[Sequence[object], Path]:
+        """Return the words of a command and the desk that it is typed at."""
+        if "--by" in words:
+            place = words.index("--by")
+            by, words = str(words[place + 1]), (*words[:place], *words[place + 2 :])
+        nobody = self.root / "desks" / "nobody"
+        if by is None or (not by and words and words[0] in OPEN):
+            return words, nobody
+        if not by and self._sits is not None:
+            return words, self._sits
+        return words, self.desk(self._office_in(words), by or "mai")
+
+    def _office_in(self, words: Sequence[object]) -> str:
+        """Return the office that a command is about; any office when it names none that is here."""
+        known = [str(row[0]) for row in self.ask("select office from person where staff = 'mai'")]
+        named = self.ask(
+            "select digest, office from sign_list union select code, office from registration_round"
+        )
+        of = {str(row[0]): str(row[1]) for row in named}
+        for word in map(str, words):
+            found = [code for code in (word, word.rsplit("-", 2)[0], of.get(word)) if code in known]
+            if found:
+                return found[0]
+        return known[0] if known else self.office()
 
     # Parts ----------------------------------------------------------------------------------------
 
@@ -204,7 +272,7 @@ class World:
 
         Of the tables that only grow, the number of rows says as much.
         """
-        growing = {"history_entry", "history_payload", "certificate"}
+        growing = {"history_entry", "history_payload", "certificate", "login"}
         found: dict[str, object] = {}
         for name, count_of in self.counts().items():
             query = f"select md5(coalesce(string_agg(t::text, ' ' order by t::text), '')) from {name} t"
@@ -230,8 +298,11 @@ class World:
             moment = self.parts.clock.now()
             session.add(OfficeRow(code=code, body=data.model_dump(mode="json"), loaded_at=moment))
             session.flush()
+            load_people(session, data, by=Actor(role="engineer"))
             for number, (key, image) in enumerate(_keys(data), start=1):
                 session.add(self._certificate(code, key, number, (IMAGES / image).read_bytes(), moment))
+        for staff in {"mai", "ha"} & {officer.staff for officer in data.officers}:
+            self.desk(code, staff)  # Now, so that a test that looks for changes does not see a login.
         return code
 
     def _certificate(
@@ -275,7 +346,7 @@ class World:
     ) -> str:
         """Book a slot (the next one, if none is named) and return the dossier's code."""
         opening = Opening(office=office, procedure="e-copy", applicant=applicant or somebody(), **more)
-        return book(opening, at or self.slot(office), by=Actor(role="citizen")).opened.code
+        return book(opening, at or self.slot(office), by=self.officer(office, "cong", "portal")).opened.code
 
     def slot(self, office: str, ahead: int = 0) -> datetime:
         """Return the start of an office's next slot, or of one some slots later."""
@@ -413,7 +484,7 @@ def _up(root: Path) -> Path:
 def running(root: Path, authority: Authority) -> Iterator[World]:
     """Bring a stack up with procedures loaded, and take it down."""
     try:
-        settings = Settings(_env_file=_up(root))  # type: ignore[call-arg]
+        settings = Settings(_env_file=_up(root), session_file=root / "desks" / "nobody")  # type: ignore[call-arg]
         authority.serve(root / "pki" / "served")
         devices: dict[str, SoftwareDevice] = {}
         parts = Parts(settings, devices)

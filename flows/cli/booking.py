@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, By, actor_at, actor_for, say, show
+from flows.cli.printing import AsJson, say, show
 from infra.clock import HANOI
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.appointment import acts
 from tasks.appointment.rules import next_slot
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.moves import office_of
 from tasks.dossier.opening import Applicant, Opening
+from tasks.people.desk import logged_in
 
 Office = Annotated[str, typer.Option("--office", help="Code of the office.")]
 Procedure = Annotated[str, typer.Option("--procedure", help="Code of the procedure.")]
@@ -57,7 +58,6 @@ def book(
     channel: Channel = [],  # noqa: B006  typer reads the default, nobody changes it
     confidential: Annotated[bool, typer.Option(help="The result is never published.")] = False,
     request_id: RequestId = None,
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Book a slot and open the dossier; the applicant gets a confirmation."""
@@ -72,9 +72,9 @@ def book(
         confidential=confidential,
         request_id=request_id,
     )
-    actor = actor_at(office, by) if by or services().settings.staff else Actor(role="citizen")
+    me = logged_in()
     starts_at = when(day, hour) if day or hour else _next(office)
-    booked = acts.book(opening, starts_at, by=actor)
+    booked = acts.book(opening, starts_at, by=me)
     for warning in booked.opened.warnings:
         say(f"Take care: {warning}.", colour="yellow") if not as_json else None
     value = {
@@ -101,19 +101,18 @@ def move(
     code: str,
     day: Annotated[str, typer.Option("--date", help="YYYY-MM-DD")],
     hour: Annotated[str, typer.Option("--hour", help="HH:MM")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Give a booked dossier another slot."""
-    seat = acts.move_appointment(code, when(day, hour), by=actor_for(code, by))
+    seat = acts.move_appointment(code, when(day, hour), by=logged_in())
     text = f"{code}  moved to {local(seat.starts_at):%Y-%m-%d %H:%M}"
     show({"code": code, "starts_at": seat.starts_at}, as_json=as_json, text=text)
 
 
 @app.command()
-def cancel(code: str, by: By = "", as_json: AsJson = False) -> None:
+def cancel(code: str, as_json: AsJson = False) -> None:
     """Cancel an appointment; its seat is free again."""
-    acts.cancel(code, by=actor_for(code, by))
+    acts.cancel(code, by=logged_in())
     show({"code": code, "stage": "Cancelled"}, as_json=as_json, text=f"{code}  cancelled")
 
 

@@ -10,7 +10,7 @@ import typer
 
 from flows.cli import app
 from flows.cli.booking import Account, Address, Channel, Email, RequestId, Telephone
-from flows.cli.printing import AsJson, By, actor_at, actor_for, say, show
+from flows.cli.printing import AsJson, say, show
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.certification import examining, receiving
@@ -20,6 +20,7 @@ from tasks.dossier.calendar import local
 from tasks.dossier.moves import look
 from tasks.dossier.opening import Applicant, Opening
 from tasks.dossier.tables import DossierRow
+from tasks.people.desk import logged_in
 
 #: Options that follow an original and speak of it: name → how many words they take.
 _OF_AN_ORIGINAL = {
@@ -62,7 +63,6 @@ def receive(
         bool, typer.Option("--agreed", help="The applicant agreed to them in writing.")
     ] = False,
     request_id: RequestId = None,
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """
@@ -95,9 +95,9 @@ def receive(
             confidential=confidential,
             request_id=request_id,
         )
-        opened = receiving.receive_walk_in(opening, originals, receipt, by=actor_at(walk_in, by))
+        opened = receiving.receive_walk_in(opening, originals, receipt, by=logged_in())
     elif code is not None:
-        opened = receiving.receive(code, originals, receipt, by=actor_for(code, by))
+        opened = receiving.receive(code, originals, receipt, by=logged_in())
     else:
         raise Forbidden(
             "it is not said what is received.", rule="CERT-02", way_out="Name a dossier, or --walk-in OFFICE."
@@ -194,9 +194,9 @@ def _tell_received(code: str, *, as_json: bool) -> None:
 
 
 @app.command(context_settings=_CONTEXT)
-def supply(context: typer.Context, code: str, by: By = "", as_json: AsJson = False) -> None:
+def supply(context: typer.Context, code: str, as_json: AsJson = False) -> None:
     """Take in a supplement: `hoso supply CODE --original KIND FILE…`; without one, papers were only shown."""
-    receiving.supply(code, list(_originals(context.args)), by=actor_for(code, by))
+    receiving.supply(code, list(_originals(context.args)), by=logged_in())
     _tell_received(code, as_json=as_json)
 
 
@@ -204,17 +204,16 @@ def supply(context: typer.Context, code: str, by: By = "", as_json: AsJson = Fal
 def pay(
     code: str,
     receipt: Annotated[str, typer.Option("--receipt", help="Number of the payment receipt.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Take the fee; the clock runs again."""
-    amount = examining.pay(code, receipt, by=actor_for(code, by))
+    amount = examining.pay(code, receipt, by=logged_in())
     show({"code": code, "paid": amount}, as_json=as_json, text=f"{code}  {amount:,} đ paid")
 
 
 @app.command(context_settings=_CONTEXT)
-def examine(context: typer.Context, code: str, ordinal: int, by: By = "", as_json: AsJson = False) -> None:
+def examine(context: typer.Context, code: str, ordinal: int, as_json: AsJson = False) -> None:
     """Put an original forward again that an official left out; --original KIND FILE… brings a new scan."""
     presented = list(_originals(context.args))
-    examining.examine_again(code, ordinal, presented[0] if presented else None, by=actor_for(code, by))
+    examining.examine_again(code, ordinal, presented[0] if presented else None, by=logged_in())
     _tell_received(code, as_json=as_json)

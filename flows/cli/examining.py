@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, By, actor_for, show
+from flows.cli.printing import AsJson, show
 from tasks.certification import examining
 from tasks.dossier.refusals import Refusal
+from tasks.people.desk import logged_in
 
 Why = Annotated[str, typer.Option("--why", help="In words for the applicant's letter.")]
 
@@ -22,11 +23,10 @@ def decline(
     ] = None,
     reason: Annotated[Refusal, typer.Option("--reason", help="R1–R6")] = ...,  # type: ignore[assignment]
     why: Why = "",
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Decline one original, or a booked dossier as a whole, in writing."""
-    actor = actor_for(code, by)
+    actor = logged_in()
     if ordinal is None:
         examining.decline_dossier(code, reason, why, by=actor)
     else:
@@ -40,30 +40,29 @@ def decline(
 def ask(
     code: str,
     missing: Annotated[str, typer.Option("--missing", help="Everything that is missing, in one sentence.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask for a supplement; the clock stops."""
-    examining.ask_for_supplement(code, missing, by=actor_for(code, by))
+    examining.ask_for_supplement(code, missing, by=logged_in())
     show({"code": code, "stage": "SupplementAsked"}, as_json=as_json, text=f"{code}  supplement asked for")
 
 
 @app.command()
-def withdraw(code: str, why: Why, by: By = "", as_json: AsJson = False) -> None:
+def withdraw(code: str, why: Why, as_json: AsJson = False) -> None:
     """End a dossier at the applicant's wish."""
-    examining.withdraw(code, why, by=actor_for(code, by))
+    examining.withdraw(code, why, by=logged_in())
     show({"code": code, "stage": "Withdrawn"}, as_json=as_json, text=f"{code}  withdrawn")
 
 
 @app.command()
-def stop(code: str, why: Why, by: By = "", as_json: AsJson = False) -> None:
+def stop(code: str, why: Why, as_json: AsJson = False) -> None:
     """Stop a dossier that cannot be resolved now (form 05)."""
-    examining.stop(code, why, by=actor_for(code, by))
+    examining.stop(code, why, by=logged_in())
     show({"code": code, "stage": "Stopped"}, as_json=as_json, text=f"{code}  stopped")
 
 
 @app.command()
-def resume(code: str, why: Why, by: By = "", as_json: AsJson = False) -> None:
+def resume(code: str, why: Why, as_json: AsJson = False) -> None:
     """Go on with a stopped dossier."""
-    examining.resume(code, why, by=actor_for(code, by))
+    examining.resume(code, why, by=logged_in())
     show({"code": code, "stage": "Received"}, as_json=as_json, text=f"{code}  goes on")

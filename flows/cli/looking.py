@@ -18,10 +18,19 @@ from tasks.certification.tables import PaymentRow
 from tasks.delivery.steps import legs_of
 from tasks.delivery.tables import PublicationRow
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import look, originals_of
+from tasks.dossier.moves import Actor, Telling, look, originals_of, tell
 from tasks.dossier.register import RegisterEntryRow, number_of, short_number
-from tasks.dossier.tables import CounterTaskRow, DocumentRow, NoticeRow, OriginalRow
+from tasks.dossier.tables import (
+    ApplicantRow,
+    CounterTaskRow,
+    DocumentRow,
+    DossierRow,
+    NoticeRow,
+    OriginalRow,
+)
 from tasks.dossier.waiting import open_dossiers
+from tasks.people.acting import Scope, acting_on, scope
+from tasks.people.desk import logged_in
 from tasks.signing.tables import SignatureRow
 
 OfficeOption = Annotated[str | None, typer.Option("--office", help="Only this office.")]
@@ -45,13 +54,26 @@ def status(code: str, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show_life(code: str, as_json: AsJson = False) -> None:
+def show_life(
+    code: str,
+    applicant: Annotated[
+        bool, typer.Option("--applicant", help="Also who asks; that you looked is in the history.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Print the life of a dossier: originals, signatures, legs, archive, and every history entry."""
+    me = logged_in()
+    with services().database.transaction() as session:
+        acting_on(session, me, "show", look(session, code))
     described = describe(code)
+    if applicant:
+        described["applicant"] = _applicant(code, me)
     if as_json:
         show(described, as_json=True, text="")
         return
     show({}, as_json=False, text=f"{code}  {described['waits_for']} – {described['why']}")
+    if applicant:
+        table("Applicant", ("what", "value"), list(described["applicant"].items()))
     originals = [
         (o["ordinal"], o["kind"], o["pages"], o["standing"], o["number"], (o["sha256"] or "")[:16])
         for o in described["originals"]
@@ -79,6 +101,16 @@ def show_life(code: str, as_json: AsJson = False) -> None:
         table("Archive", ("key", "mode", "kept until", "version"), object_rows)
     entry_rows = [(e["seq"], _when(e), e["event"], _who(e), e["to"]) for e in described["history"]]
     table("History", ("position", "when", "what", "by", "stage"), entry_rows)
+
+
+def _applicant(code: str, me: Actor) -> dict[str, Any]:
+    """Return who asks; the history says first that somebody looked."""
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        reader = acting_on(session, me, "show --applicant", dossier)
+        tell(session, dossier, Telling(event="applicant:read", by=reader))
+    with services().database.transaction() as session:
+        return session.get_one(ApplicantRow, code).model_dump(exclude={"dossier"})
 
 
 def _when(entry: dict[str, Any]) -> str:
@@ -184,9 +216,19 @@ def list_waiting(
     as_json: AsJson = False,
 ) -> None:
     """Say what waits for whom, nearest due first."""
+    me = logged_in()
     with services().database.transaction() as session:
-        rows = [waiting_of(session, dossier) for dossier in open_dossiers(session, office)]
-        tasks = list(session.exec(select(CounterTaskRow).where(col(CounterTaskRow.ended_at).is_(None))))
+        seen = scope(session, me, "list", office=office)
+        theirs = [d for d in open_dossiers(session, office) if seen.allows(d.office, d.procedure)]
+        rows = [waiting_of(session, dossier) for dossier in theirs]
+        query = (
+            select(CounterTaskRow)
+            .join(DossierRow, col(DossierRow.code) == col(CounterTaskRow.dossier))
+            .where(
+                col(CounterTaskRow.ended_at).is_(None), seen.within(DossierRow.office, DossierRow.procedure)
+            )
+        )
+        tasks = list(session.exec(query))
     rows = [row for row in rows if state is None or row.name == state]
     if as_json:
         show(
@@ -210,14 +252,19 @@ def list_waiting(
 @app.command()
 def results(
     everything: Annotated[bool, typer.Option("--all", help="Also what is not published.")] = False,
+    office: OfficeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """List results by number, hash and standing: what is published, or everything that was released."""
+    """List results by number, hash and standing: what is published, for anybody; or all that you may see."""
+    me = logged_in() if everything else None
     with services().database.transaction() as session:
-        if everything:
-            found = _released(session)
+        if me is not None:
+            found = _released(session, scope(session, me, "results", office=office))
         else:
-            published = session.exec(select(PublicationRow).order_by(col(PublicationRow.published_at)))
+            query = select(PublicationRow).order_by(col(PublicationRow.published_at))
+            if office is not None:
+                query = query.where(col(PublicationRow.dossier).startswith(f"{office}-", autoescape=True))
+            published = session.exec(query)
             found = [(p.number, p.sha256, p.standing, p.dossier) for p in published]
     if as_json:
         keys = ("number", "sha256", "standing", "dossier")
@@ -226,16 +273,21 @@ def results(
         table("Results", ("number", "SHA-256", "standing", "dossier"), found)
 
 
-def _released(session: Session) -> list[tuple[str, str, str, str]]:
-    """Return every certified or returned document: number, hash, standing, dossier."""
+def _released(session: Session, seen: Scope) -> list[tuple[str, str, str, str]]:
+    """Return every certified or returned document that a person may see: number, hash, standing, dossier."""
     query = (
         select(OriginalRow, DocumentRow)
+        .join(DossierRow, col(DossierRow.code) == col(OriginalRow.dossier))
         .join(
             DocumentRow,
             (col(DocumentRow.dossier) == col(OriginalRow.dossier))
             & (col(DocumentRow.ordinal) == col(OriginalRow.ordinal)),
         )
-        .where(OriginalRow.standing == "valid", col(DocumentRow.kind).in_(["sealed", "result"]))
+        .where(
+            OriginalRow.standing == "valid",
+            col(DocumentRow.kind).in_(["sealed", "result"]),
+            seen.within(DossierRow.office, DossierRow.procedure),
+        )
         .order_by(col(DocumentRow.id))
     )
     return [
@@ -251,8 +303,14 @@ def register(
     as_json: AsJson = False,
 ) -> None:
     """Print an office's register of certifications; void numbers are counted apart."""
+    me = logged_in()
     with services().database.transaction() as session:
-        query = select(RegisterEntryRow).where(RegisterEntryRow.office == office)
+        seen = scope(session, me, "register", office=office)
+        query = (
+            select(RegisterEntryRow)
+            .join(DossierRow, col(DossierRow.code) == col(RegisterEntryRow.dossier))
+            .where(RegisterEntryRow.office == office, seen.within(DossierRow.office, DossierRow.procedure))
+        )
         if year is not None:
             query = query.where(RegisterEntryRow.year == year)
         lines = list(session.exec(query.order_by(col(RegisterEntryRow.year), col(RegisterEntryRow.number))))

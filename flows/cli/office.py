@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlmodel import Session, col, select
 
 from flows.cli import app
+from flows.cli.desk import administrator
 from flows.cli.printing import AsJson, say, show
 from infra.database import now
 from infra.errors import Forbidden
@@ -23,6 +24,7 @@ from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.opening import load_procedure
 from tasks.dossier.procedures import SHIPPED, read_procedure
 from tasks.dossier.tables import CertificateRow, OfficeRow
+from tasks.people.persons import load_people
 
 office_app = typer.Typer(help="Offices: opening hours, people, keys.", no_args_is_help=True)
 procedure_app = typer.Typer(help="Procedures: what offices offer, by version.", no_args_is_help=True)
@@ -41,6 +43,7 @@ def load_office(
     """Load an office from its file; loading it again replaces what changed. Images lie beside the file."""
     office = read_office(file)
     with services().database.transaction() as session:
+        by = administrator(session, "office load", office=office.code)
         row = session.get(OfficeRow, office.code) or OfficeRow(
             code=office.code, body={}, loaded_at=now(session)
         )
@@ -48,10 +51,11 @@ def load_office(
         row.loaded_at = now(session)
         session.add(row)
         session.flush()
+        load_people(session, office, by=by)
         bound = _bind_keys(session, office, file.parent, keys) if keys else []
         facts: dict[str, Any] = {
             "event": "office:loaded",
-            "actor": {"role": "engineer"},
+            "actor": by.facts(),
             "office": office.code,
         }
         record(session, office.code, facts)
@@ -123,6 +127,7 @@ def load_procedures(
     chosen = files or sorted(SHIPPED.glob("*.yaml"))
     loaded = []
     with services().database.transaction() as session:
+        administrator(session, "procedure load")
         for path in chosen:
             procedure = read_procedure(path)
             body = procedure.model_dump(mode="json", by_alias=True)

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, By, actor_for, say, show, table
+from flows.cli.printing import AsJson, say, show, table
 from infra.errors import Unavailable
 from infra.services import services
 from tasks.dossier.moves import Telling, ask_to_continue, hold, tell
+from tasks.people.acting import acting_on
+from tasks.people.desk import logged_in
 
 
 @app.command()
@@ -108,11 +110,12 @@ def probe(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def retry(code: str, by: By = "", as_json: AsJson = False) -> None:
+def retry(code: str, as_json: AsJson = False) -> None:
     """Try a dossier again that waits as NeedsAttention, once its cause is gone; in the history by name."""
-    actor = actor_for(code, by)
+    me = logged_in()
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        actor = acting_on(session, me, "retry", dossier)
         tell(session, dossier, Telling(event="dossier:retried", by=actor))
         ask_to_continue(session, code)
     show({"code": code}, as_json=as_json, text=f"{code}  is tried again")

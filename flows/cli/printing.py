@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs, and who is acting."""
+"""How commands print: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.errors import Forbidden
-from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, look, office_of, person
-from tasks.dossier.offices import Role
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-By = Annotated[str, typer.Option("--by", help="Staff code of who acts (default: HOSO_STAFF).")]
 
 
 def say(text: str, *, colour: str | None = None) -> None:
@@ -66,29 +61,3 @@ def plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     return str(value)
-
-
-def staff(by: str) -> str:
-    """Return the staff code of who acts; refuses an act by nobody."""
-    code = by or services().settings.staff
-    if not code:
-        raise Forbidden(
-            "nobody is named as acting.",
-            rule="AUTH-06",
-            way_out="Give your staff code with --by, or set HOSO_STAFF at this desk.",
-        )
-    return code
-
-
-def actor_at(office_code: str, by: str, role: Role = "clerk") -> Actor:
-    """Return the person of an office who acts in a role."""
-    with services().database.transaction() as session:
-        office = office_of(session, office_code)
-        return person(office, office.officer(staff(by), role), role)
-
-
-def actor_for(code: str, by: str, role: Role = "clerk") -> Actor:
-    """Return the person who acts on a dossier, at the dossier's office."""
-    with services().database.transaction() as session:
-        dossier = look(session, code)
-    return actor_at(dossier.office, by, role)

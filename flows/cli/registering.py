@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from flows.cli.printing import AsJson, By, say, show, table
+from flows.cli.printing import AsJson, say, show, table
 from flows.cli.rounds import Kind, actor_of, content_of, registration_app, subject_of
 from infra.errors import Forbidden
 from infra.services import services
@@ -40,12 +40,11 @@ def import_list(
     accept_good_rows: AcceptGood = False,
     late_decision: Late = "",
     reasons: Reasons = None,
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Take a unit's list from a CSV or XLSX file; each row that is not taken has its reasons."""
     rows = read_rows(content_of(file))
-    _take(code, unit, kind, rows, accept_good_rows, late_decision, reasons, by, as_json=as_json)
+    _take(code, unit, kind, rows, accept_good_rows, late_decision, reasons, as_json=as_json)
 
 
 @registration_app.command("enter")
@@ -57,13 +56,12 @@ def enter_row(
     ],
     kind: Kind = "individual",
     late_decision: Late = "",
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Take one row from a form of lines “field: value”; the fields are those of “registration forms”."""
     text = sys.stdin.read() if form == "-" else content_of(Path(form)).decode("utf-8", errors="replace")
     rows = _form_rows(text)
-    _take(code, unit, kind, rows, False, late_decision, None, by, as_json=as_json)
+    _take(code, unit, kind, rows, False, late_decision, None, as_json=as_json)
 
 
 @registration_app.command("submit")
@@ -73,12 +71,11 @@ def submit(
     document: Document,
     nothing: Annotated[bool, typer.Option("--nothing", help="The unit has nobody to register.")] = False,
     late_decision: Late = "",
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Say that a unit's list is complete, by the number of its letter."""
     count = answers.submit(
-        code, unit, document, nothing=nothing, late_decision=late_decision, by=actor_of(code, by)
+        code, unit, document, nothing=nothing, late_decision=late_decision, by=actor_of(code, "submit")
     )
     value = {"round": code, "unit": unit, "submitted": count}
     show(value, as_json=as_json, text=f"{code} {unit}  {count} rows submitted")
@@ -90,7 +87,6 @@ def confirm(
     unit: str,
     document: Document,
     dated: Annotated[str, typer.Option("--dated", help="Date of the document: 2026-12-20.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Write down that the managing agency confirmed a unit's submitted rows."""
@@ -98,7 +94,7 @@ def confirm(
         day = read_date(dated)
     except Unfit as wrong:
         raise Forbidden(f"“{dated}” is no date.", rule="CER-15", way_out="Write 2026-12-20.") from wrong
-    count = answers.confirm(code, unit, document, day, by=actor_of(code, by))
+    count = answers.confirm(code, unit, document, day, by=actor_of(code, "confirm"))
     value = {"round": code, "unit": unit, "confirmed": count}
     show(value, as_json=as_json, text=f"{code} {unit}  {count} rows confirmed")
 
@@ -108,11 +104,10 @@ def reject(
     code: str,
     row: Annotated[int, typer.Argument(help="Number of the row, as “registration rows” gives it.")],
     why: Annotated[str, typer.Option("--why", help="For the unit; without names.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Take a row out with a reason; the unit may bring it again, corrected."""
-    before = answers.reject(code, row, why, by=actor_of(code, by))
+    before = answers.reject(code, row, why, by=actor_of(code, "reject"))
     value = {"round": code, "row": row, "before": before, "now": State.REJECTED}
     show(value, as_json=as_json, text=f"{code} row {row}  rejected, was {before}")
 
@@ -122,11 +117,10 @@ def list_rows(
     code: str,
     unit: Annotated[str, typer.Option("--unit", help="Only this unit's.")] = "",
     state: Annotated[str, typer.Option("--state", help="Only those that stand there.")] = "",
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Print the rows of a round with what they say now; reading them is in the history."""
-    found = entries.read_rows_of(code, unit=unit, state=_state(state), by=actor_of(code, by))
+    found = entries.read_rows_of(code, unit=unit, state=_state(state), by=actor_of(code, "rows"))
     if as_json:
         show(found, as_json=True, text="")
         return
@@ -145,7 +139,6 @@ def _take(
     accept_good_rows: bool,
     late_decision: str,
     reasons: Path | None,
-    by: str,
     *,
     as_json: bool,
 ) -> None:
@@ -155,7 +148,7 @@ def _take(
         unit,
         subject_of(kind),
         rows,
-        by=actor_of(code, by),
+        by=actor_of(code, "import"),
         accept_good_rows=accept_good_rows,
         late_decision=late_decision,
     )

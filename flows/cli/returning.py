@@ -10,12 +10,15 @@ from sqlmodel import select
 
 from flows.cli import app
 from flows.cli.booking import Account, Email
-from flows.cli.printing import AsJson, By, actor_for, show
+from flows.cli.printing import AsJson, show
 from infra.errors import Forbidden
+from infra.history import Json
 from infra.services import services
 from tasks.delivery import acts
-from tasks.dossier.moves import SYSTEM, look, originals_of
+from tasks.dossier.moves import Telling, look, originals_of, tell
 from tasks.dossier.tables import NoticeRow
+from tasks.people.acting import acting_on
+from tasks.people.desk import logged_in
 
 ChannelOption = Annotated[str, typer.Option("--channel", help="portal, email or paper")]
 
@@ -25,11 +28,10 @@ def hand_over(
     code: str,
     collector: Annotated[str, typer.Option("--collector", help="Name of who collects the paper.")],
     identity: Annotated[str, typer.Option("--identity", help="Identity number of who collects it.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """End the paper leg: the result was collected at the counter."""
-    acts.hand_over(code, collector, identity, by=actor_for(code, by))
+    acts.hand_over(code, collector, identity, by=logged_in())
     show({"code": code, "leg": "collected"}, as_json=as_json, text=f"{code}  handed over")
 
 
@@ -39,32 +41,29 @@ def redirect(
     channel: ChannelOption,
     email: Email = None,
     account: Account = None,
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Return a result by a channel again, or by another address."""
-    acts.redirect(code, channel, email=email, account=account, by=actor_for(code, by))
+    acts.redirect(code, channel, email=email, account=account, by=logged_in())
     show({"code": code, "channel": channel}, as_json=as_json, text=f"{code}  goes by {channel} again")
 
 
 @app.command()
-def confirm(code: str, channel: ChannelOption, by: By = "", as_json: AsJson = False) -> None:
+def confirm(code: str, channel: ChannelOption, as_json: AsJson = False) -> None:
     """End a doubtful leg: the applicant says that the result arrived."""
-    acts.confirm(code, channel, by=actor_for(code, by))
+    acts.confirm(code, channel, by=logged_in())
     show({"code": code, "channel": channel}, as_json=as_json, text=f"{code}  {channel} confirmed")
 
 
 @app.command()
 def archive(
     code: Annotated[str | None, typer.Argument(help="Without it, every returned dossier.")] = None,
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Archive a returned dossier now instead of by night."""
     from tasks.archival.steps import ask_for_archive
 
-    actor = actor_for(code, by) if code and by else SYSTEM
-    asked = ask_for_archive(code, by=actor)
+    asked = ask_for_archive(code, by=logged_in())
     show(
         asked,
         as_json=as_json,
@@ -82,12 +81,17 @@ def paper(
     """Write one of the office's papers about a dossier (receipt, letters) as a PDF, for printing."""
     from tasks.delivery.papers import paper_of
 
+    me = logged_in()
     with services().database.transaction() as session:
-        look(session, code)
+        dossier = look(session, code)
+        reader = acting_on(session, me, "paper", dossier)
         query = select(NoticeRow).where(
             NoticeRow.dossier == code, NoticeRow.kind == kind, NoticeRow.ordinal == ordinal
         )
         notice = session.exec(query).first()
+        if notice is not None:
+            facts: dict[str, Json] = {"paper": kind, "original": ordinal}
+            tell(session, dossier, Telling(event="paper:read", by=reader, facts=facts))
     if notice is None:
         raise Forbidden(
             f"dossier {code} has no paper “{kind}”.",
@@ -107,12 +111,17 @@ def document(
     """Write the newest document of an original as a PDF: frozen, signed, or sealed."""
     from tasks.dossier.papers import newest, read
 
+    me = logged_in()
     with services().database.transaction() as session:
-        look(session, code)
+        dossier = look(session, code)
+        reader = acting_on(session, me, "document", dossier)
         kinds = ("sealed", "approved", "frozen", "result")
         found = [newest(session, code, ordinal, kind) for kind in kinds]
         count = len(originals_of(session, code))
-    row = next((one for one in found if one is not None), None)
+        row = next((one for one in found if one is not None), None)
+        if row is not None:
+            facts: dict[str, Json] = {"original": ordinal, "doc": {"kind": row.kind, "sha256": row.sha256}}
+            tell(session, dossier, Telling(event="document:read", by=reader, facts=facts))
     if row is None:
         raise Forbidden(
             f"original {ordinal} of {code} has no document yet.",

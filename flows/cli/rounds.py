@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, By, actor_at, say, show, table
+from flows.cli.printing import AsJson, say, show, table
 from infra.clock import HANOI
 from infra.errors import Forbidden
 from infra.services import services
 from infra.sheets import read_rows
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor
-from tasks.dossier.offices import Role
+from tasks.dossier.moves import Actor, office_of
+from tasks.people.acting import acting
+from tasks.people.desk import logged_in
 from tasks.registration import answers, rounds
 from tasks.registration.form_sets import Subject, shipped_form_sets
 from tasks.registration.round_data import UnitData, read_round, read_units
@@ -39,10 +40,10 @@ def list_forms(as_json: AsJson = False) -> None:
 
 
 @registration_app.command("open")
-def open_round(file: Path, by: By = "", as_json: AsJson = False) -> None:
+def open_round(file: Path, as_json: AsJson = False) -> None:
     """Open a round from its file: letter, legal basis, deadline, official domains, units."""
     data = read_round(file)
-    forms = rounds.open_round(data, by=actor_at(data.office, by, "official"))
+    forms = rounds.open_round(data, by=_opens(data.office))
     value = {"round": data.code, "forms": forms.code, "deadline": data.deadline, "units": len(data.units)}
     text = f"{data.code}  open until {local(data.deadline):%Y-%m-%d %H:%M}, {len(data.units)} units, forms {forms.code}"
     show(value, as_json=as_json, text=text)
@@ -53,20 +54,19 @@ def extend_round(
     code: str,
     deadline: Annotated[str, typer.Option("--deadline", help="The new one: 2026-12-25T17:00, Hà Nội time.")],
     decision: Annotated[str, typer.Option("--decision", help="Number of the decision.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Give all units of a round more time, by a decision."""
     moment = moment_of(deadline)
-    rounds.extend_round(code, moment, decision, by=actor_of(code, by, "official"))
+    rounds.extend_round(code, moment, decision, by=actor_of(code, "extend"))
     value = {"round": code, "deadline": moment}
     show(value, as_json=as_json, text=f"{code}  open until {local(moment):%Y-%m-%d %H:%M}")
 
 
 @registration_app.command("units")
-def add_units(code: str, file: Path, by: By = "", as_json: AsJson = False) -> None:
+def add_units(code: str, file: Path, as_json: AsJson = False) -> None:
     """Add or correct the units that must answer, from a CSV or XLSX file with code, name and mailbox."""
-    _add_units(code, read_units(read_rows(content_of(file))), by, as_json=as_json)
+    _add_units(code, read_units(read_rows(content_of(file))), as_json=as_json)
 
 
 @registration_app.command("unit")
@@ -78,12 +78,11 @@ def add_unit(
     managed_by: Annotated[
         str, typer.Option("--managed-by", help="The agency that confirms for it, if it has no seal.")
     ] = "",
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Add or correct one unit that must answer."""
     one = _unit_data(unit, name, mailbox, managed_by)
-    _add_units(code, [one], by, as_json=as_json)
+    _add_units(code, [one], as_json=as_json)
 
 
 @registration_app.command("template")
@@ -101,9 +100,9 @@ def write_template(
 
 
 @registration_app.command("status")
-def round_status(code: str, by: By = "", as_json: AsJson = False) -> None:
+def round_status(code: str, as_json: AsJson = False) -> None:
     """Say who has answered, late or not at all, and how many certificates were asked for and issued."""
-    actor_of(code, by)
+    actor_of(code, "status")
     found = answers.status_of(code)
     if as_json:
         show(found, as_json=True, text="")
@@ -124,20 +123,19 @@ def round_status(code: str, by: By = "", as_json: AsJson = False) -> None:
 def reminders(
     code: str,
     out: Annotated[Path, typer.Option("--out", help="Where to write the .csv.")],
-    by: By = "",
 ) -> None:
     """Write the mail list of the units that have not answered yet."""
     from tasks.registration.workbooks import reminder_list
 
-    actor_of(code, by)
+    actor_of(code, "reminders")
     text, count = reminder_list(answers.status_of(code))
     out.write_text(text, encoding="utf-8", newline="")
     say(f"{out}  {count} units")
 
 
-def _add_units(code: str, units: list[UnitData], by: str, *, as_json: bool) -> None:
+def _add_units(code: str, units: list[UnitData], *, as_json: bool) -> None:
     """Add units and say how many are new."""
-    new = rounds.add_units(code, units, by=actor_of(code, by))
+    new = rounds.add_units(code, units, by=actor_of(code, "units"))
     show({"round": code, "named": len(units), "new": new}, as_json=as_json, text=f"{code}  {new} new units")
 
 
@@ -153,11 +151,18 @@ def _unit_data(unit: str, name: str, mailbox: str, managed_by: str) -> UnitData:
         ) from error
 
 
-def actor_of(code: str, by: str, role: Role = "clerk") -> Actor:
-    """Return who acts, at the office that collects."""
+def actor_of(code: str, act: str) -> Actor:
+    """Return who is logged in as one who may do this with the rounds of the office that collects (AUTH-06)."""
+    me = logged_in()
     with services().database.transaction() as session:
-        office = rounds.look_round(session, code).office
-    return actor_at(office, by, role)
+        return acting(session, me, f"registration {act}", office=rounds.look_round(session, code).office)
+
+
+def _opens(office: str) -> Actor:
+    """Return who is logged in as one who may open a round of an office (AUTH-06)."""
+    me = logged_in()
+    with services().database.transaction() as session:
+        return acting(session, me, "registration open", office=office_of(session, office).code)
 
 
 def subject_of(kind: str) -> Subject:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
-from flows.cli.printing import AsJson, By, actor_for, show
+from flows.cli.printing import AsJson, show
 from tasks.certification.routes import drop_step
+from tasks.people.desk import logged_in
 
 route_app = typer.Typer(
     help="Routes: which officials sign an original, in which order.", no_args_is_help=True
@@ -22,11 +23,10 @@ def drop(
     ordinal: int,
     field: Annotated[str, typer.Argument(help="The step's field, as “hoso show” names it.")],
     why: Annotated[str, typer.Option("--why", help="For the record.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Drop an optional step of an original's route before anybody has signed it; the page is made anew."""
-    fresh = drop_step(code, ordinal, field, why, by=actor_for(code, by, "supervisor"))
+    fresh = drop_step(code, ordinal, field, why, by=logged_in())
     text = f"{code}  original {ordinal} goes without {field}{'' if fresh else ', as before'}"
     show({"code": code, "original": ordinal, "field": field, "dropped": fresh}, as_json=as_json, text=text)
 

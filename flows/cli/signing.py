@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlmodel import select
 
 from flows.cli import app, exit_code, say_error
-from flows.cli.printing import AsJson, By, actor_for, say, show, staff, table
+from flows.cli.printing import AsJson, say, show, table
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.services import services
 from infra.settings import read_secret
-from tasks.dossier.moves import office_of
-from tasks.dossier.tables import OfficeRow
+from tasks.dossier.moves import Actor
+from tasks.people.acting import scope
+from tasks.people.desk import logged_in
 from tasks.signing import acts
 from tasks.signing.acts import SignList, SignOutcome
 
-OfficeOption = Annotated[str, typer.Option("--office", help="Code of the office (default: the official's).")]
+OfficeOption = Annotated[str, typer.Option("--office", help="Code of the office (default: yours).")]
 
 
 @app.command()
@@ -46,15 +46,14 @@ def sign(
         bool, typer.Option("--last-try", help="Offer the PIN although the token locks itself if it is wrong.")
     ] = False,
     office: OfficeOption = "",
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Sign what waits for you: without options the list is shown, then you are asked."""
-    official = staff(by)
+    me = logged_in()
     if manifest:
-        _sign(manifest, official, partial(_pin, pin_fd, pin_file), last_try=last_try, as_json=as_json)
+        _sign(manifest, me, partial(_pin, pin_fd, pin_file), last_try=last_try, as_json=as_json)
         return
-    written = _write(_office(office, official), official, only, take)
+    written = _write(office or me.office, me, only, take)
     if write:
         _print_list(written, as_json=as_json)
         return
@@ -62,7 +61,7 @@ def sign(
     if not typer.confirm(f"Sign these {len(written.documents)} documents?"):
         raise Forbidden("nothing was signed.", rule="SIG-12", way_out="The list stays as it was written.")
     ask = partial(_pin, pin_fd, pin_file)
-    _sign(written.digest, official, ask, last_try=last_try, as_json=as_json)
+    _sign(written.digest, me, ask, last_try=last_try, as_json=as_json)
 
 
 @app.command("leave-out")
@@ -70,11 +69,10 @@ def leave_out(
     code: str,
     ordinal: int,
     why: Annotated[str, typer.Option("--why", help="For the examiner.")],
-    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Give an original back to the examiner instead of signing it."""
-    acts.leave_out(code, ordinal, why, by=actor_for(code, by, "official"))
+    acts.leave_out(code, ordinal, why, by=logged_in())
     show({"code": code, "original": ordinal}, as_json=as_json, text=f"{code}  original {ordinal} left out")
 
 
@@ -88,10 +86,13 @@ def seal(code: str, ordinal: int, as_json: AsJson = False) -> None:
     show({"code": code, "original": ordinal, "sealed": done}, as_json=as_json, text=text)
 
 
-def _write(office: str, official: str, only: list[str], take: list[str]) -> SignList:
+def _write(office: str, me: Actor, only: list[str], take: list[str]) -> SignList:
     """Write the list; pages that are dated another day are issued anew under their numbers first."""
     from tasks.certification import steps as certification
 
+    official = me.staff
+    with services().database.transaction() as session:
+        scope(session, me, "sign", office=office)
     for code in take:
         for ordinal in certification.copies_waiting(office, code):
             certification.issue_copy(code, ordinal, official=official)
@@ -99,24 +100,6 @@ def _write(office: str, official: str, only: list[str], take: list[str]) -> Sign
         if not only or code in only:
             certification.issue_copy(code, ordinal, official=official)
     return acts.write_list(office, official, only=only or None)
-
-
-def _office(named: str, official: str) -> str:
-    """Return the office whose official acts: the one named, or the only one where the code is known."""
-    if named:
-        return named
-    with services().database.transaction() as session:
-        offices = [office_of(session, code) for code in session.exec(select(OfficeRow.code))]
-    found = [
-        o.code for o in offices if any(f.staff == official and "official" in f.roles for f in o.officers)
-    ]
-    if len(found) != 1:
-        raise Forbidden(
-            f"“{official}” is an official of {len(found)} offices.",
-            rule="AUTH-06",
-            way_out="Name the office with --office.",
-        )
-    return found[0]
 
 
 def _print_list(written: SignList, *, as_json: bool) -> None:
@@ -151,14 +134,15 @@ def _pin(pin_fd: int | None, pin_file: Path | None) -> str:
     return getpass.getpass("PIN: ")
 
 
-def _sign(digest: str, official: str, ask: Callable[[], str], *, last_try: bool, as_json: bool) -> None:
+def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_json: bool) -> None:
     """Unlock the key for one list, sign it, and print what became of each document."""
     from tasks.signing.keys import official_key, types_on_a_pad
     from tasks.signing.steps import sign_original
 
-    on_pad = types_on_a_pad(acts.list_of(digest, official).office, official)
+    official = me.staff
+    on_pad = types_on_a_pad(me.office, official)
     pin = None if on_pad else ask()
-    chosen = acts.unlock_list(digest, official)
+    chosen = acts.unlock_list(digest, official, at=me.office)
     if on_pad:
         print("Type the PIN on the token's own pad.", file=sys.stderr)
     outcomes: list[SignOutcome] = []

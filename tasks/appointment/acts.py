@@ -29,6 +29,7 @@ from tasks.dossier.moves import (
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Opened, Opening, answered_before, open_dossier
 from tasks.dossier.tables import DossierRow, NoticeRow
+from tasks.people.acting import acting, acting_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ def book(opening: Opening, starts_at: datetime, *, by: Actor) -> Booked:
     """
     with services().database.transaction() as session:
         office = office_of(session, opening.office)
+        by = acting(session, by, "book", office=office.code, procedure=opening.procedure)
         if before := answered_before(session, opening):
             seat = held_seat(session, before.code)
             return Booked(opened=before, starts_at=seat.starts_at, ends_at=seat.ends_at, place=office.address)
@@ -67,7 +69,9 @@ def book(opening: Opening, starts_at: datetime, *, by: Actor) -> Booked:
 def move_appointment(code: str, starts_at: datetime, *, by: Actor) -> AppointmentRow:
     """Give a booked dossier another slot and owe a new confirmation; the same slot again changes nothing."""
     with services().database.transaction() as session:
-        dossier = _booked(session, code)
+        dossier = hold(session, code)
+        by = acting_on(session, by, "move", dossier)
+        _is_booked(dossier)
         office = office_of(session, dossier.office)
         old = held_seat(session, code)
         if old.starts_at == starts_at:
@@ -88,6 +92,7 @@ def cancel(code: str, *, by: Actor) -> None:
     """Cancel a booked dossier and free its seat; cancelling again changes nothing."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "cancel", dossier)
         if dossier.stage == Stage.CANCELLED:
             return
         move_to(session, dossier, Stage.CANCELLED, Telling(event="appointment:cancelled", by=by))
@@ -135,16 +140,14 @@ def _absent(code: str) -> AppointmentRow:
     raise Forbidden(f"dossier {code} has no appointment.", rule="CERT-04", way_out="It came in as a walk-in.")
 
 
-def _booked(session: Session, code: str) -> DossierRow:
-    """Return a locked dossier that still waits for its appointment."""
-    dossier = hold(session, code)
+def _is_booked(dossier: DossierRow) -> None:
+    """Refuse to move what does not wait for its appointment any more."""
     if dossier.stage != Stage.BOOKED:
         raise Forbidden(
-            f"dossier {code} stands at {dossier.stage}; its appointment is behind it.",
+            f"dossier {dossier.code} stands at {dossier.stage}; its appointment is behind it.",
             rule="CERT-04",
             way_out="Only a booked dossier can be given another slot.",
         )
-    return dossier
 
 
 def _check(session: Session, office: OfficeData, starts_at: datetime) -> datetime:

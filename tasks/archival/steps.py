@@ -38,6 +38,7 @@ from tasks.dossier.moves import (
 from tasks.dossier.papers import content_key, newest, read, sha256_of, store_content
 from tasks.dossier.register import number_of
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
+from tasks.people.acting import acting_on, scope
 
 _EXTENSIONS = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
 
@@ -49,20 +50,24 @@ _KINDS = {"scan": "scans", "frozen": "frozen", "sealed": "documents", "result": 
 
 
 def ask_for_archive(code: str | None, *, by: Actor = SYSTEM) -> list[str]:
-    """Ask that a returned dossier (or, without a code, every one) be archived now; return the codes."""
+    """Ask that a returned dossier (or, without a code, every one that is theirs) be archived now; return the codes."""
     asked = []
     with services().database.transaction() as session:
         query = select(DossierRow.code).where(DossierRow.stage == Stage.RETURNED)
+        if code is None and by != SYSTEM:
+            theirs = scope(session, by, "archive")
+            query = query.where(theirs.within(DossierRow.office, DossierRow.procedure))
         codes = [look(session, code).code] if code else list(session.exec(query))
     for one in codes:
         with services().database.transaction() as session:
             dossier = hold(session, one)
+            actor = acting_on(session, by, "archive", dossier)
             if dossier.stage == Stage.ARCHIVED:
                 continue
             if dossier.stage == Stage.RETURNED and not dossier.archive_asked:
                 dossier.archive_asked = True
                 session.add(dossier)
-                tell(session, dossier, Telling(event="archive:asked", by=by))
+                tell(session, dossier, Telling(event="archive:asked", by=actor))
             elif dossier.stage != Stage.RETURNED:
                 raise Forbidden(
                     f"dossier {one} stands at {dossier.stage}; only a returned dossier is archived.",

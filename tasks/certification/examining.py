@@ -29,12 +29,14 @@ from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
 from tasks.dossier.register import void_number
 from tasks.dossier.routes import approvals
 from tasks.dossier.tables import CounterTaskRow, DossierRow, NoticeRow, OriginalRow
+from tasks.people.acting import acting_on
 
 
 def decline_dossier(code: str, reason: Refusal, explanation: str, *, by: Actor) -> None:
     """Refuse to accept a booked dossier, in writing with R1–R6 (CERT-15; portal code 3, form 03)."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "decline", dossier)
         if dossier.stage == Stage.DECLINED:
             return
         facts: dict[str, Json] = {"reason": str(reason)}
@@ -53,6 +55,7 @@ def decline_original(code: str, ordinal: int, reason: Refusal, explanation: str,
     """
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "decline", dossier)
         original = original_of(session, code, ordinal)
         if original.standing == Standing.DECLINED and original.reason_code == reason:
             return
@@ -89,6 +92,7 @@ def ask_for_supplement(code: str, missing: str, *, by: Actor) -> None:
     """Ask for more papers, once and for everything at once; the clock stops (DOS-15, form 02)."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "ask", dossier)
         procedure = procedure_of(session, dossier)
         if dossier.stage == Stage.SUPPLEMENT_ASKED:
             return
@@ -115,6 +119,7 @@ def pay(code: str, receipt: str, *, by: Actor) -> int:
     """Take the fee and let the clock run again; return it in đồng. Paying again changes nothing."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "pay", dossier)
         payment = session.get(PaymentRow, code)
         if payment is None:
             raise Forbidden(
@@ -140,6 +145,7 @@ def withdraw(code: str, reason: str, *, by: Actor) -> None:
     """End a dossier at the applicant's wish, before anybody signed; numbers become void."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "withdraw", dossier)
         if dossier.stage == Stage.WITHDRAWN:
             return
         _nobody_signed(session, dossier, "be withdrawn")
@@ -156,6 +162,7 @@ def stop(code: str, reason: str, *, by: Actor) -> None:
     """Stop a dossier that cannot be resolved now, with form 05; “hoso resume” goes on (DOS-06: 8→4)."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "stop", dossier)
         if dossier.stage == Stage.STOPPED:
             return
         _nobody_signed(session, dossier, "be stopped")
@@ -174,6 +181,7 @@ def resume(code: str, reason: str, *, by: Actor) -> None:
     """Go on with a stopped dossier; numbers and frozen bytes that it had stay its own."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "resume", dossier)
         if dossier.stage != Stage.STOPPED:
             raise Forbidden(
                 f"dossier {code} stands at {dossier.stage}, it is not stopped.",
@@ -202,12 +210,15 @@ def examine_again(code: str, ordinal: int, presented: Presented | None, *, by: A
     The number stays; the frozen bytes become a new revision.
     """
     with services().database.transaction() as session:
-        procedure = procedure_of(session, look(session, code))
+        dossier = look(session, code)
+        acting_on(session, by, "examine", dossier)
+        procedure = procedure_of(session, dossier)
         original = original_of(session, code, ordinal)
         _left_out(code, original)
     new = scan_original(presented, procedure, ordinal) if presented is not None else None
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "examine", dossier)
         original = original_of(session, code, ordinal)
         _left_out(code, original)
         original.revision += 1

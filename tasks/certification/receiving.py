@@ -35,6 +35,7 @@ from tasks.dossier.moves import (
 from tasks.dossier.opening import Opened, Opening, answered_before, open_dossier
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
+from tasks.people.acting import acting, acting_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +58,13 @@ def receive(code: str, originals: Sequence[Presented], receipt: Receipt, *, by: 
     """
     with services().database.transaction() as session:
         dossier = look(session, code)
+        acting_on(session, by, "receive", dossier)
         _check_first(dossier)
         procedure = procedure_of(session, dossier)
     scanned = scan_all(originals, procedure)
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "receive", dossier)
         _check_first(dossier)
         _receive(session, dossier, procedure, scanned, receipt, by)
     return Opened(code=code)
@@ -73,6 +76,7 @@ def receive_walk_in(
     """Open and receive the dossier of somebody who came without an appointment (CERT-04)."""
     with services().database.transaction() as session:
         office = office_of(session, opening.office)
+        by = acting(session, by, "receive", office=office.code, procedure=opening.procedure)
         if before := answered_before(session, opening):
             return before
         procedure = procedure_on(session, opening.procedure, local(now(session)).date())
@@ -89,11 +93,13 @@ def supply(code: str, originals: Sequence[Presented], *, by: Actor) -> None:
     """Take in the supplement that was asked for, as further originals; the clock runs again (DOS-06: 5→4)."""
     with services().database.transaction() as session:
         dossier = look(session, code)
+        acting_on(session, by, "supply", dossier)
         procedure = procedure_of(session, dossier)
         _check_asked(dossier)
     scanned = scan_all(originals, procedure, may_be_none=True)
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "supply", dossier)
         _check_asked(dossier)
         amount = _add_originals(session, dossier, procedure, scanned, by)
         come_back(session, dossier, Telling(event="supplement:received", by=by))

@@ -9,6 +9,7 @@ from infra.services import services
 from tasks.dossier.lifecycle import Standing
 from tasks.dossier.moves import Actor, Telling, follow, hold, original_of, procedure_of
 from tasks.dossier.routes import DroppedStepRow, approvals, route_of
+from tasks.people.acting import acting_on
 
 #: Standings in which an original's route may still change.
 _OPEN = (Standing.RECEIVED, Standing.CERTIFIED, Standing.LEFT_OUT)
@@ -23,7 +24,9 @@ def drop_step(code: str, ordinal: int, field: str, reason: str, *, by: Actor) ->
     does not call optional. Dropping it again changes nothing.
     """
     with services().database.transaction() as session:
-        dossier, original = hold(session, code), original_of(session, code, ordinal)
+        dossier = hold(session, code)
+        by = acting_on(session, by, "route drop", dossier)
+        original = original_of(session, code, ordinal)
         procedure = procedure_of(session, dossier)
         if session.get(DroppedStepRow, (code, ordinal, field)) is not None:
             return False

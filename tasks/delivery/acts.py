@@ -14,6 +14,7 @@ from tasks.dossier.lifecycle import Stage
 from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, procedure_of, tell
 from tasks.dossier.procedures import check_channels
 from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DossierRow
+from tasks.people.acting import acting_on
 
 
 def hand_over(code: str, collector: str, identity: str, *, by: Actor) -> None:
@@ -25,7 +26,9 @@ def hand_over(code: str, collector: str, identity: str, *, by: Actor) -> None:
             way_out="Give --collector and --identity as they stand on the identity paper.",
         )
     with services().database.transaction() as session:
-        dossier, leg = _leg(session, code, "paper")
+        dossier = hold(session, code)
+        by = acting_on(session, by, "hand-over", dossier)
+        leg = _leg(session, dossier, "paper")
         if leg.ended_at is not None:
             return
         leg.state = "collected"
@@ -42,6 +45,7 @@ def redirect(code: str, channel: str, *, email: str | None, account: str | None,
     """Try a channel (again) with another address of the applicant; the old tries stay in the history."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "redirect", dossier)
         _must_be_signed(dossier)
         applicant = session.get_one(ApplicantRow, code)
         applicant.email = email or applicant.email
@@ -70,7 +74,9 @@ def redirect(code: str, channel: str, *, email: str | None, account: str | None,
 def confirm(code: str, channel: str, *, by: Actor) -> None:
     """End a leg on the applicant's word that the result arrived, after an answer that was lost or refused."""
     with services().database.transaction() as session:
-        dossier, leg = _leg(session, code, channel)
+        dossier = hold(session, code)
+        by = acting_on(session, by, "confirm", dossier)
+        leg = _leg(session, dossier, channel)
         if leg.state == "confirmed":
             return
         _must_be_signed(dossier)
@@ -88,17 +94,16 @@ def confirm(code: str, channel: str, *, by: Actor) -> None:
         ask_to_continue(session, code)
 
 
-def _leg(session: Session, code: str, channel: str) -> tuple[DossierRow, LegRow]:
-    """Return a locked dossier and one of its legs; refuses a channel that it does not go back by."""
-    dossier = hold(session, code)
-    leg = session.get(LegRow, (code, channel))
+def _leg(session: Session, dossier: DossierRow, channel: str) -> LegRow:
+    """Return one of a dossier's legs; refuses a channel that it does not go back by."""
+    leg = session.get(LegRow, (dossier.code, channel))
     if leg is None:
         raise Forbidden(
-            f"dossier {code} (now {dossier.stage}) has no result going back by {channel}.",
+            f"dossier {dossier.code} (now {dossier.stage}) has no result going back by {channel}.",
             rule="CERT-05" if channel == "paper" and "paper" not in dossier.channels else "DOS-22",
             way_out="“hoso show” lists its legs; they open when the result is signed.",
         )
-    return dossier, leg
+    return leg
 
 
 def _must_be_signed(dossier: DossierRow) -> None:

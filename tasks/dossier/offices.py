@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from infra.errors import Forbidden
 from tasks.dossier.calendar import Calendar, Hours
 
-Role = Literal["clerk", "official", "supervisor"]
+Role = Literal["clerk", "official", "supervisor", "administrator", "auditor", "portal"]
 
 
 class _Data(BaseModel):
@@ -39,6 +39,10 @@ class Officer(_Data):
     name: str
     post: str
     roles: frozenset[Role]
+    #: The procedures that the roles hold for; none named: all.
+    procedures: frozenset[str] = frozenset()
+    #: The person's official address.
+    email: str = ""
     #: How the signature block names the capacity, line by line: `KT. CHỦ TỊCH`, `PHÓ CHỦ TỊCH`.
     capacity: str = "own"
     title_lines: tuple[str, ...] = ()
@@ -94,7 +98,7 @@ class OfficeData(_Data):
         raise Forbidden(
             f"“{staff}” is not a {role} of {self.code}.",
             rule="AUTH-06",
-            way_out=f"Act as one of: {', '.join(o.staff for o in self.officers if role in o.roles)} (--by).",
+            way_out=f"Those who are: {', '.join(o.staff for o in self.officers if role in o.roles) or 'nobody'}.",
         )
 
 

@@ -18,6 +18,7 @@ class Frozen:
     """One certified copy that waits for an official: the bytes to be signed next, and whose turn it is."""
 
     dossier: str
+    procedure: str
     ordinal: int
     kind: str
     pages: int
@@ -85,6 +86,7 @@ def _waiting(
     """Return one line of a list."""
     return Frozen(
         dossier=original.dossier,
+        procedure=dossier.procedure,
         ordinal=original.ordinal,
         kind=original.kind,
         pages=original.pages,

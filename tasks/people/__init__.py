@@ -1,1 +1,6 @@
-"""Who works at which office, in which roles, and how a person proves to be that person."""
+"""
+The people of an office: who they are, how they prove it, and what they may do.
+
+`rules` holds the one table of acts, `persons` who works where with which roles, `logins` who sits at this
+desk, `acting` the question that every act asks.
+"""

@@ -26,6 +26,7 @@ from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
 from tasks.dossier.moves import Actor, Telling, follow, hold, office_of, original_of, person
 from tasks.dossier.waiting import frozen_at
+from tasks.people.acting import Scope, acting_on, scope
 from tasks.signing.tables import SignListRow
 
 
@@ -73,6 +74,7 @@ def write_list(
     """
     with services().database.transaction() as session:
         office = office_of(session, office_code)
+        theirs = _may_sign(session, office_code, official)
         officer = office.officer(official, "official")
         today = local(now(session)).date()
         documents = tuple(
@@ -87,6 +89,7 @@ def write_list(
             )
             for waits in frozen_at(session, office_code)
             if waits.official == official
+            and theirs.allows(office_code, waits.procedure)
             and waits.for_day in (None, today)
             and (only is None or waits.dossier in only)
         )[:limit]
@@ -117,16 +120,16 @@ def write_list(
         )
 
 
-def list_of(digest: str, official: str) -> SignList:
+def list_of(digest: str, official: str, *, at: str) -> SignList:
     """Return a list as its official reviews it; refuses a list of somebody else."""
     with services().database.transaction() as session:
-        return _read_list(_own_list(session, digest, official))
+        return _read_list(_own_list(session, digest, official, at))
 
 
-def unlock_list(digest: str, official: str) -> SignList:
-    """Say in the history that an official unlocks a key for exactly this list, and return the list."""
+def unlock_list(digest: str, official: str, *, at: str) -> SignList:
+    """Say in the history that an official of the office `at` unlocks a key for exactly this list, and return it."""
     with services().database.transaction() as session:
-        row = _own_list(session, digest, official)
+        row = _own_list(session, digest, official, at)
         today = local(now(session)).date()
         if row.for_day != today:
             raise Forbidden(
@@ -144,12 +147,18 @@ def unlock_list(digest: str, official: str) -> SignList:
         return _read_list(row)
 
 
-def _own_list(session: Session, digest: str, official: str) -> SignListRow:
+def _may_sign(session: Session, office: str, official: str) -> Scope:
+    """Return where a person may sign at an office; refuses whoever is no official there today (AUTH-06)."""
+    return scope(session, Actor(role="", staff=official, office=office), "sign", office=office)
+
+
+def _own_list(session: Session, digest: str, official: str, office: str) -> SignListRow:
     """Return a list that was written for this official; refuses any other."""
+    _may_sign(session, office, official)
     row = _list_row(session, digest)
-    if row.official != official:
+    if (row.office, row.official) != (office, official):
         raise Forbidden(
-            f"list {row.digest[:12]}… was written for {row.official}, not for {official}.",
+            f"list {row.digest[:12]}… was written for {row.office}/{row.official}, not for {office}/{official}.",
             rule="AUTH-06",
             way_out="Each official reviews and signs a list of their own.",
         )
@@ -220,6 +229,7 @@ def leave_out(code: str, ordinal: int, reason: str, *, by: Actor) -> None:
     """Give an original back to the examiner with the official's reason; leaving it out twice changes nothing."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
+        by = acting_on(session, by, "leave-out", dossier)
         original = original_of(session, code, ordinal)
         if original.standing == Standing.LEFT_OUT:
             return

@@ -32,10 +32,11 @@ def answered(said: Said, rule: str, *words: str) -> None:
         assert word in said.err
 
 
-def refused(world: World, rule: str, command: Sequence[object], *words: str) -> None:
+def refused(world: World, rule: str, command: Sequence[object], *words: str, by: str | None = "") -> None:
     """Assert that a command is refused and that not a single row changes."""
+    world.seated(command, by)
     before = world.picture()
-    answered(world.type(*command), rule, *words)
+    answered(world.type(*command, by=by), rule, *words)
     assert world.picture() == before
 
 
@@ -105,7 +106,7 @@ class TestSlots:
 
     def test_an_appointment_moved_into_the_past(self, world: World, desk: str) -> None:
         code = world.booked(desk, monday(world).replace(hour=8))
-        command = ["move", code, "--date", "2026-01-05", "--hour", "08:00", "--by", "mai"]
+        command = ["move", code, "--date", "2026-01-05", "--hour", "08:00"]
         refused(world, "CERT-04", command, code, "is over")
 
     @pytest.mark.parametrize(
@@ -118,7 +119,6 @@ class TestSlots:
             ((*PERSON, "--channel", "paper"), "CERT-05"),
             ((*PERSON, "--channel", "pigeon"), "DOS-22"),
             ((*PERSON, "--procedure", "visa"), "GEN-02"),
-            ((*PERSON, "--by", "nobody"), "AUTH-06"),
         ],
     )
     def test_a_booking_that_cannot_be_kept(
@@ -151,7 +151,7 @@ class TestScans:
         self, world: World, desk: str, name: str, rule: str, said: str
     ) -> None:
         code = world.booked(desk, monday(world).replace(hour=8))
-        command = ["receive", code, "--by", "mai", "--original", "Giấy", SCANS / name]
+        command = ["receive", code, "--original", "Giấy", SCANS / name]
         refused(world, rule, command, said, code)
         assert world.stage(code) == "Booked"
 
@@ -161,7 +161,7 @@ class TestScans:
         good = tmp_path / "good.jpg"
         good.write_bytes(world.scan)
         code = world.booked(desk, monday(world).replace(hour=8))
-        command: list[object] = ["receive", code, "--by", "mai", "--original", "Một", good]
+        command: list[object] = ["receive", code, "--original", "Một", good]
         command += ["--original", "Hai", good, SCANS / "javascript.pdf"]
         refused(world, "INTAKE-02", command, "javascript.pdf")
         assert world.originals(code) == []
@@ -195,7 +195,7 @@ class TestScans:
         good = tmp_path / "good.jpg"
         good.write_bytes(world.scan)
         code = world.booked(desk, monday(world).replace(hour=8))
-        command = ["receive", code, "--by", "mai", *(good if word == "GOOD" else word for word in words)]
+        command = ["receive", code, *(good if word == "GOOD" else word for word in words)]
         refused(world, rule, command, said)
         assert world.stage(code) == "Booked"
 
@@ -206,14 +206,12 @@ class TestScans:
         large.write_bytes(b"%PDF-1.7\n" + bytes(300_000))
         code = world.booked(desk, monday(world).replace(hour=8))
         before = world.picture()
-        said = world.hoso(
-            "receive", code, "--by", "mai", "--original", "Giấy", large, HOSO_UPLOAD_LIMIT_BYTES="200000"
-        )
+        said = world.hoso("receive", code, "--original", "Giấy", large, HOSO_UPLOAD_LIMIT_BYTES="200000")
         answered(said, "INTAKE-03", "large.pdf", "0.3 MB", "0.2 MB", code)
         assert world.picture() == before
 
     def test_a_walk_in_that_is_refused_opens_no_dossier(self, world: World, desk: str) -> None:
-        command = ["receive", "--walk-in", desk, *PERSON, "--by", "mai", "--original", "Giấy"]
+        command = ["receive", "--walk-in", desk, *PERSON, "--original", "Giấy"]
         refused(world, "CERT-01", [*command, SCANS / "born-digital.pdf"])
         by_paper = [
             "receive",
@@ -222,8 +220,6 @@ class TestScans:
             *PERSON,
             "--channel",
             "paper",
-            "--by",
-            "mai",
             "--original",
             "Giấy",
         ]
@@ -240,7 +236,7 @@ class TestOutOfTurn:
         refused(
             world,
             "DOS-06",
-            ["receive", code, "--by", "mai", "--original", "Giấy", good],
+            ["receive", code, "--original", "Giấy", good],
             code,
             "received before",
         )
@@ -259,65 +255,64 @@ class TestOutOfTurn:
     def test_a_signature_before_certification_is_on_nobody_s_list(self, world: World) -> None:
         office = world.office()
         code = world.received(office)
-        command = ["sign", "--list", "--office", office, "--only", code, "--by", "ha"]
-        refused(world, "SIG-12", command, "nothing waits for the signature of ha")
+        command = ["sign", "--list", "--office", office, "--only", code]
+        refused(world, "SIG-12", command, "nothing waits for the signature of ha", by="ha")
 
     def test_a_list_that_nobody_wrote(self, world: World, tmp_path: Path) -> None:
         pin = tmp_path / "pin"
         pin.write_text("1\n")
         for digest in ("ab" * 32, "ab", "%" * 8, ""):
             if digest:
-                command = ["sign", "--manifest", digest, "--pin-file", pin, "--by", "ha"]
-                refused(world, "SIG-12", command, "no list has the digest")
+                command = ["sign", "--manifest", digest, "--pin-file", pin]
+                refused(world, "SIG-12", command, "no list has the digest", by="ha")
 
     def test_another_official_s_list(self, world: World, waiting: tuple[str, str], tmp_path: Path) -> None:
         office, code = waiting
-        written = world.type(
-            "sign", "--list", "--office", office, "--only", code, "--by", "ha", "--json"
-        ).json
+        written = world.type("sign", "--list", "--office", office, "--only", code, "--json", by="ha").json
         pin = tmp_path / "pin"
         pin.write_text("1\n")
-        command = ["sign", "--manifest", written["digest"], "--pin-file", pin, "--by", "lam"]
-        refused(world, "AUTH-06", command, "not for lam")
+        command = ["sign", "--manifest", written["digest"], "--pin-file", pin]
+        refused(world, "AUTH-06", command, f"not for {office}/lam", by="lam")
 
     def test_a_pin_file_that_is_not_there(self, world: World, waiting: tuple[str, str]) -> None:
         office, code = waiting
-        written = world.type(
-            "sign", "--list", "--office", office, "--only", code, "--by", "ha", "--json"
-        ).json
-        command = ["sign", "--manifest", written["digest"], "--pin-file", "/no/such/pin", "--by", "ha"]
-        refused(world, "SIG-13", command, "cannot be read")
+        written = world.type("sign", "--list", "--office", office, "--only", code, "--json", by="ha").json
+        command = ["sign", "--manifest", written["digest"], "--pin-file", "/no/such/pin"]
+        refused(world, "SIG-13", command, "cannot be read", by="ha")
 
     def test_a_paper_handed_over_for_an_e_copy(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
-        command = ["hand-over", code, "--collector", "Sen", "--identity", "1", "--by", "mai"]
+        command = ["hand-over", code, "--collector", "Sen", "--identity", "1"]
         refused(world, "CERT-05", command, code)
 
     def test_a_result_asked_for_before_it_is_signed(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
         for command in (
-            ["redirect", code, "--channel", "email", "--email", "x@y.vn", "--by", "mai"],
+            ["redirect", code, "--channel", "email", "--email", "x@y.vn"],
             ["archive", code],
         ):
             refused(world, "DOS-06", command, code)
 
-    def test_somebody_who_does_not_work_there(self, world: World, waiting: tuple[str, str]) -> None:
+    def test_nobody_is_logged_in(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
-        for words in (
-            ["withdraw", code, "--why", "x", "--by", "stranger"],
-            ["withdraw", code, "--why", "x"],
-            ["leave-out", code, "1", "--why", "x", "--by", "mai"],
-        ):
-            refused(world, "AUTH-06", words)
+        refused(world, "LOGIN-01", ["withdraw", code, "--why", "x"], "nobody is logged in", by=None)
+
+    def test_somebody_who_may_not(self, world: World, waiting: tuple[str, str]) -> None:
+        _, code = waiting
+        world.seated(["leave-out", code])
+        before = world.picture()
+        answered(world.type("leave-out", code, "1", "--why", "x"), "AUTH-06", code, "official")
+        assert changed(world, before) == {"history_entry", "history_head"}
+        assert world.told(code)[-1]["event"] == "act:refused"
 
     def test_an_original_that_the_dossier_does_not_have(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
         before = world.picture()
         for ordinal in ("0", "2", "99"):
             for words in (
-                ["decline", code, ordinal, "--reason", "R1", "--by", "mai"],
+                ["decline", code, ordinal, "--reason", "R1"],
                 ["leave-out", code, ordinal, "--why", "x", "--by", "ha"],
-                ["examine", code, ordinal, "--by", "mai"],
+                ["examine", code, ordinal],
                 ["seal", code, ordinal],
                 ["document", code, ordinal, "--out", "/dev/null"],
             ):
@@ -327,7 +322,7 @@ class TestOutOfTurn:
     def test_a_refusal_that_is_not_on_the_list(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
         before = world.picture()
-        said = world.type("decline", code, "1", "--reason", "R7", "--by", "mai")
+        said = world.type("decline", code, "1", "--reason", "R7")
         assert said.code == 2
         assert "R7" in said.err
         assert world.picture() == before
@@ -341,22 +336,22 @@ def changed(world: World, before: dict[str, object]) -> set[str]:
 
 #: Every command that takes a dossier's code, with what else it must be told.
 WITH_A_CODE: dict[str, tuple[str, ...]] = {
-    "move": ("--date", "2027-01-04", "--hour", "08:00", "--by", "mai"),
-    "cancel": ("--by", "mai"),
-    "receive": ("--by", "mai", "--original", "Giấy", str(SCANS / "text.pdf")),
-    "supply": ("--by", "mai"),
-    "pay": ("--receipt", "BL", "--by", "mai"),
-    "examine": ("1", "--by", "mai"),
-    "decline": ("--reason", "R1", "--by", "mai"),
-    "ask": ("--missing", "x", "--by", "mai"),
-    "withdraw": ("--why", "x", "--by", "mai"),
-    "stop": ("--why", "x", "--by", "mai"),
-    "resume": ("--why", "x", "--by", "mai"),
+    "move": ("--date", "2027-01-04", "--hour", "08:00"),
+    "cancel": (),
+    "receive": ("--original", "Giấy", str(SCANS / "text.pdf")),
+    "supply": (),
+    "pay": ("--receipt", "BL"),
+    "examine": ("1",),
+    "decline": ("--reason", "R1"),
+    "ask": ("--missing", "x"),
+    "withdraw": ("--why", "x"),
+    "stop": ("--why", "x"),
+    "resume": ("--why", "x"),
     "leave-out": ("1", "--why", "x", "--by", "ha"),
     "seal": ("1",),
-    "hand-over": ("--collector", "x", "--identity", "1", "--by", "mai"),
-    "redirect": ("--channel", "email", "--by", "mai"),
-    "confirm": ("--channel", "email", "--by", "mai"),
+    "hand-over": ("--collector", "x", "--identity", "1"),
+    "redirect": ("--channel", "email"),
+    "confirm": ("--channel", "email"),
     "archive": (),
     "paper": ("--out", "/dev/null"),
     "document": ("1", "--out", "/dev/null"),
@@ -397,7 +392,7 @@ class TestCodes:
 
 
 def test_a_wrong_command_line_exits_with_2(world: World) -> None:
-    for words in (["fly"], ["status"], ["book", "--office"], ["decline", NOBODY, "--by", "mai"]):
+    for words in (["fly"], ["status"], ["book", "--office"], ["decline", NOBODY]):
         said = world.type(*words)
         assert said.code == 2, words
         assert "Traceback" not in said.err

@@ -84,10 +84,10 @@ class Live(World):
     def sign(self, *codes: str) -> None:
         """Let the official sign what waits of some dossiers, in one list."""
         only = [word for code in codes for word in ("--only", code)]
-        listed = self.hoso("sign", "--list", *only, "--by", "ha", "--json")
+        listed = self.hoso("sign", "--list", *only, "--json", by="ha")
         assert listed.code == 0, listed.err
         pin = self.root / "secrets" / "pin_officials"
-        signed = self.hoso("sign", "--manifest", listed.json["digest"], "--pin-file", pin, "--by", "ha")
+        signed = self.hoso("sign", "--manifest", listed.json["digest"], "--pin-file", pin, by="ha")
         assert signed.code == 0, signed.err
 
     def waits(self, code: str, *names: str) -> str:
@@ -194,7 +194,9 @@ def live_office(root: Path, authority: Authority) -> Iterator[Live]:
     """Bring the whole stack up with the sample office and all deployments, and take it down."""
     try:
         # A short lease, so that what a killed worker held is free soon.
-        settings = Settings(_env_file=up(root, settings={"HOSO_LEASE_SECONDS": "6"}))  # type: ignore[call-arg]
+        settings = Settings(
+            _env_file=up(root, settings={"HOSO_LEASE_SECONDS": "6"}), session_file=root / "desks" / "nobody"
+        )  # type: ignore[call-arg]
         parts = Services(settings)
         for name in ("database", "clock", "work", "archive", "mail", "portal"):
             getattr(parts, name)

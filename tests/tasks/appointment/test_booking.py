@@ -18,7 +18,10 @@ from tasks.dossier.moves import Actor
 from tasks.dossier.opening import Opening
 from tests.world import World, somebody
 
-CITIZEN = Actor(role="citizen")
+
+def portal(world: World, office: str) -> Actor:
+    """Return the portal, which books for citizens."""
+    return world.officer(office, "cong", "portal")
 
 
 def wanted(office: str, **changes: Any) -> Opening:
@@ -38,7 +41,7 @@ def test_a_booking_opens_a_dossier_and_tells_the_applicant_its_code_and_nothing_
     office = world.office()
     applicant = somebody(name="Trần Thị Sen", email="sen.tran@citizen.example")
     slot = world.slot(office, 8)
-    booked = book(wanted(office, applicant=applicant), slot, by=CITIZEN)
+    booked = book(wanted(office, applicant=applicant), slot, by=portal(world, office))
     code = booked.opened.code
     assert world.stage(code) == "Booked"
     assert code.startswith(f"{office}-")
@@ -80,11 +83,11 @@ def test_dos_04_a_day_that_has_used_all_its_codes_says_so(world: World) -> None:
 def test_a_slot_takes_as_many_as_the_office_says_and_no_more(world: World) -> None:
     office = world.office(capacity=2)
     slot = world.slot(office, 4)
-    book(wanted(office), slot, by=CITIZEN)
-    book(wanted(office), slot, by=CITIZEN)
+    book(wanted(office), slot, by=portal(world, office))
+    book(wanted(office), slot, by=portal(world, office))
     before = world.picture()
     with pytest.raises(Forbidden) as refusal:
-        book(wanted(office), slot, by=CITIZEN)
+        book(wanted(office), slot, by=portal(world, office))
     assert refusal.value.rule == "CERT-04"
     assert "full" in refusal.value.message
     assert world.picture() == before
@@ -95,11 +98,11 @@ def test_twenty_who_want_the_last_place_at_once_leave_one_with_it(world: World) 
     office = world.office(capacity=3)
     slot = world.slot(office, 4)
     for _ in range(2):
-        book(wanted(office), slot, by=CITIZEN)
+        book(wanted(office), slot, by=portal(world, office))
     # The same moment may be written in two zones; it is one slot all the same.
     moments = [slot, slot.astimezone(UTC)] * 10
     tries: list[Callable[[], Booked]] = [
-        partial(book, wanted(office), moment, by=CITIZEN) for moment in moments
+        partial(book, wanted(office), moment, by=portal(world, office)) for moment in moments
     ]
     answers = world.at_once(tries)
     assert sum(isinstance(answer, Booked) for answer in answers) == 1
@@ -219,7 +222,10 @@ class TestTheSameRequest:
         office = world.office(capacity=1)
         slot = world.slot(office, 4)
         request = wanted(office, request_id=f"portal-{office}")
-        first, second = book(request, slot, by=CITIZEN), book(request, slot, by=CITIZEN)
+        first, second = (
+            book(request, slot, by=portal(world, office)),
+            book(request, slot, by=portal(world, office)),
+        )
         assert second.opened.code == first.opened.code
         assert (first.opened.repeated, second.opened.repeated) == (False, True)
         assert second.starts_at == first.starts_at
@@ -228,17 +234,17 @@ class TestTheSameRequest:
     def test_the_same_id_for_other_content_is_refused(self, world: World) -> None:
         office = world.office()
         request = wanted(office, request_id=f"portal-{office}")
-        book(request, world.slot(office), by=CITIZEN)
+        book(request, world.slot(office), by=portal(world, office))
         other = replace(request, applicant=replace(request.applicant, name="Người Khác"))
         with pytest.raises(Forbidden) as refusal:
-            book(other, world.slot(office), by=CITIZEN)
+            book(other, world.slot(office), by=portal(world, office))
         assert refusal.value.rule == "DOS-01"
 
     def test_eight_at_once_with_one_id_open_one_dossier(self, world: World) -> None:
         office = world.office()
         slot = world.slot(office, 4)
         request = wanted(office, request_id=f"portal-{office}")
-        answers = world.at_once([partial(book, request, slot, by=CITIZEN)] * 8)
+        answers = world.at_once([partial(book, request, slot, by=portal(world, office))] * 8)
         codes = {answer.opened.code for answer in answers if isinstance(answer, Booked)}
         assert len(codes) == 1
         assert [answer for answer in answers if not isinstance(answer, Booked)] == []
@@ -248,15 +254,23 @@ class TestTheSameRequest:
 def test_a_second_dossier_of_the_same_person_is_warned_of_and_not_refused(world: World) -> None:
     office, elsewhere = world.office(), world.office()
     person = somebody()
-    first = book(wanted(office, applicant=person), world.slot(office), by=CITIZEN).opened
-    second = book(wanted(office, applicant=person), world.slot(office), by=CITIZEN).opened
+    first = book(wanted(office, applicant=person), world.slot(office), by=portal(world, office)).opened
+    second = book(wanted(office, applicant=person), world.slot(office), by=portal(world, office)).opened
     assert first.warnings == ()
     assert len(second.warnings) == 1
     assert first.code in second.warnings[0]
-    assert book(wanted(elsewhere, applicant=person), world.slot(elsewhere), by=CITIZEN).opened.warnings == ()
+    assert (
+        book(
+            wanted(elsewhere, applicant=person), world.slot(elsewhere), by=portal(world, elsewhere)
+        ).opened.warnings
+        == ()
+    )
     for opened in (first, second):
         cancel(opened.code, by=world.officer(office))
-    assert book(wanted(office, applicant=person), world.slot(office), by=CITIZEN).opened.warnings == ()
+    assert (
+        book(wanted(office, applicant=person), world.slot(office), by=portal(world, office)).opened.warnings
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -277,6 +291,6 @@ def test_a_booking_that_a_rule_refuses_leaves_nothing(
     office = world.office()
     before = world.picture()
     with pytest.raises(Forbidden) as refusal:
-        book(wanted(office, **changes), world.slot(office), by=CITIZEN)
+        book(wanted(office, **changes), world.slot(office), by=portal(world, office))
     assert refusal.value.rule == rule
     assert world.picture() == before

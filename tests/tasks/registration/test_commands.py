@@ -36,21 +36,20 @@ def round_file(world: World, at: str, folder: Path, **changes: Any) -> Path:
 def test_a_round_goes_from_its_file_to_confirmed_rows(world: World, tmp_path: Path) -> None:
     office = world.office()
     code = f"F-{office.replace('.', '-')}"
-    opened = world.hoso("registration", "open", round_file(world, office, tmp_path), "--by", "ha")
+    with world.as_(office, "ha"):
+        opened = world.hoso("registration", "open", round_file(world, office, tmp_path))
     assert opened.code == 0, opened.err
     assert "1 units, forms nd-68-2024" in opened.out
     units = tmp_path / "units.csv"
     units.write_text(
         "Mã đơn vị,Tên đơn vị,Thư điện tử\nyte,Trạm Y tế,yte@quangninh.gov.vn\n", encoding="utf-8"
     )
-    assert "1 new units" in world.type("registration", "units", code, units, "--by", "mai").out
+    assert "1 new units" in world.type("registration", "units", code, units).out
     filled = tmp_path / "list.xlsx"
     filled.write_bytes(as_xlsx(table_of([somebody_of(1), somebody_of(2)])))
-    taken = world.hoso("registration", "import", code, "TTVH", filled, "--by", "mai")
+    taken = world.hoso("registration", "import", code, "TTVH", filled)
     assert (taken.code, taken.out) == (0, f"{code} TTVH  2 new, 0 corrected, 0 unchanged, 0 refused\n")
-    assert (
-        world.type("registration", "submit", code, "TTVH", "--document", "12/TTVH", "--by", "mai").code == 0
-    )
+    assert world.type("registration", "submit", code, "TTVH", "--document", "12/TTVH").code == 0
     confirmed = world.type(
         "registration",
         "confirm",
@@ -60,14 +59,12 @@ def test_a_round_goes_from_its_file_to_confirmed_rows(world: World, tmp_path: Pa
         "13/TTVH",
         "--dated",
         "2026-01-05",
-        "--by",
-        "mai",
     )
     assert confirmed.out == f"{code} TTVH  2 rows confirmed\n"
-    status = world.type("registration", "status", code, "--by", "mai", "--json").json
+    status = world.type("registration", "status", code, "--json").json
     assert (status["answers"]["answered"], status["answers"]["open"]) == (1, 1)
     reminders = tmp_path / "reminders.csv"
-    assert "1 units" in world.type("registration", "reminders", code, "--out", reminders, "--by", "mai").out
+    assert "1 units" in world.type("registration", "reminders", code, "--out", reminders).out
     rows = list(csv.reader(reminders.read_text(encoding="utf-8-sig").splitlines()))
     assert rows[1][:4] == ["YTE", "Trạm Y tế", "yte@quangninh.gov.vn", "chưa gửi"]
 
@@ -79,7 +76,7 @@ def test_a_bad_list_ends_with_its_reasons_in_two_languages_and_changes_nothing(
     bad, reasons = tmp_path / "bad.csv", tmp_path / "reasons.xlsx"
     bad.write_bytes(as_csv(table_of([somebody_of(1), somebody_of(2, email="x@gmail.com", born="1980")])))
     before = world.counts("registration_entry", "registration_person")
-    said = world.type("registration", "import", code, "TTVH", bad, "--by", "mai", "--reasons", reasons)
+    said = world.type("registration", "import", code, "TTVH", bad, "--reasons", reasons)
     assert said.code == 1
     assert "row 3, “Thư điện tử công vụ” is not at an official domain (quangninh.gov.vn) [CER-14]" in said.out
     assert "row 3, “Ngày sinh” is no date (day/month/year) [CER-13]" in said.out
@@ -100,13 +97,13 @@ def test_one_row_is_entered_from_a_form_and_nothing_personal_is_an_argument(
     code = round_in(world, world.office())
     form = tmp_path / "form.yaml"
     form.write_text("".join(f"{k}: {v}\n" for k, v in somebody_of(5).items()), encoding="utf-8")
-    said = world.type("registration", "enter", code, "YTE", "--form", form, "--by", "mai")
+    said = world.type("registration", "enter", code, "YTE", "--form", form)
     assert "1 new" in said.out, said.err
-    shown = world.type("registration", "rows", code, "--by", "mai", "--json").json
+    shown = world.type("registration", "rows", code, "--json").json
     assert [(r["unit"], r["values"]["identity"]) for r in shown] == [("YTE", "022080000005")]
     for text in ("nur Text", "- a\n- b\n", "name: {x: 1}\n", "a: !!python/object:os.system x\n: : :"):
         form.write_text(text, encoding="utf-8")
-        assert world.type("registration", "enter", code, "YTE", "--form", form, "--by", "mai").code == 1
+        assert world.type("registration", "enter", code, "YTE", "--form", form).code == 1
 
 
 def test_the_template_can_be_filled_in_and_imported(world: World, tmp_path: Path) -> None:
@@ -118,7 +115,7 @@ def test_the_template_can_be_filled_in_and_imported(world: World, tmp_path: Path
     book = openpyxl.load_workbook(empty)
     book.active.append(table_of([somebody_of(1)])[1])
     book.save(filled)
-    assert "1 new" in world.type("registration", "import", code, "TTVH", filled, "--by", "mai").out
+    assert "1 new" in world.type("registration", "import", code, "TTVH", filled).out
 
 
 @pytest.mark.parametrize(
@@ -136,9 +133,11 @@ def test_the_template_can_be_filled_in_and_imported(world: World, tmp_path: Path
 def test_a_round_that_cannot_be_kept_is_not_opened(
     world: World, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
-    path = round_file(world, world.office(), tmp_path, **changes)
+    office = world.office()
+    path = round_file(world, office, tmp_path, **changes)
     before = world.picture()
-    answer = world.type("registration", "open", path, "--by", "ha")
+    with world.as_(office, "ha"):
+        answer = world.type("registration", "open", path)
     assert answer.code == 1
     assert said in answer.err
     assert world.picture() == before
@@ -162,7 +161,7 @@ def test_bad_words_are_refused_in_a_sentence(world: World, tmp_path: Path, words
     code, file = round_in(world, world.office()), tmp_path / "list.csv"
     file.write_bytes(as_csv(table_of([somebody_of(1)])))
     before = world.picture()
-    said = world.type(*(word.format(code=code, file=file) for word in words), "--by", "ha")
+    said = world.type(*(word.format(code=code, file=file) for word in words), by="ha")
     assert said.code == 1
     assert said.err.startswith("No: ")
     assert world.picture() == before

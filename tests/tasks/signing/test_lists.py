@@ -30,7 +30,7 @@ from tests.world import PIN, World, small_scan
 
 def signed_by(world: World, office: str, digest: str, staff: str = "ha", pin: str = PIN) -> list[SignOutcome]:
     """Do what the command does with a list: unlock it, open the key with the PIN, sign every document."""
-    chosen = unlock_list(digest, staff)
+    chosen = unlock_list(digest, staff, at=office)
     with official_key(office, staff, pin) as key:
         return sign_list(
             chosen, lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256)
@@ -91,10 +91,10 @@ def test_a_list_may_be_named_by_its_beginning_but_not_by_less_than_eight_digits(
     office = world.office()
     world.frozen(office)
     digest = write_list(office, "ha").digest
-    assert unlock_list(digest[:12], "ha").digest == digest
+    assert unlock_list(digest[:12], "ha", at=office).digest == digest
     for short in (digest[:7], "", "________", "%" * 64):
         with pytest.raises(Forbidden) as refusal:
-            unlock_list(short, "ha")
+            unlock_list(short, "ha", at=office)
         assert refusal.value.rule == "SIG-12"
 
 
@@ -105,7 +105,7 @@ def test_an_official_sees_and_unlocks_only_a_list_of_their_own(world: World) -> 
         write_list(office, "lam")
     assert nothing.value.rule == "SIG-12"
     with pytest.raises(Forbidden) as foreign:
-        unlock_list(write_list(office, "ha").digest, "lam")
+        unlock_list(write_list(office, "ha").digest, "lam", at=office)
     assert foreign.value.rule == "AUTH-06"
 
 
@@ -115,7 +115,7 @@ def test_cert_26_yesterday_s_list_cannot_be_unlocked(world: World) -> None:
     digest = write_list(office, "ha").digest
     world.put("update sign_list set for_day = for_day - 1 where digest = :d", d=digest)
     with pytest.raises(Forbidden) as refusal:
-        unlock_list(digest, "ha")
+        unlock_list(digest, "ha", at=office)
     assert refusal.value.rule == "CERT-26"
 
 
@@ -128,7 +128,7 @@ def test_a_stored_list_that_was_tampered_with_is_broken(world: World) -> None:
         d=digest,
     )
     with pytest.raises(Broken):
-        unlock_list(digest, "ha")
+        unlock_list(digest, "ha", at=office)
 
 
 class TestWhatChangedAfterItWasListed:
@@ -245,19 +245,19 @@ class TestThePin:
     ) -> None:
         office = real_office(world)
         code = world.frozen(office)
-        digest = world.type(
-            "sign", "--list", "--office", office, "--only", code, "--by", "ha", "--json"
-        ).json["digest"]
+        digest = world.type("sign", "--list", "--office", office, "--only", code, "--json", by="ha").json[
+            "digest"
+        ]
         wrong = tmp_path / "wrong"
         wrong.write_text("00000000\n")
-        said = world.hoso("sign", "--manifest", digest, "--pin-file", wrong, "--by", "ha")
+        said = world.hoso("sign", "--manifest", digest, "--pin-file", wrong, by="ha")
         assert said.code == 1
         assert "[SIG-13]" in said.err
         assert "00000000" not in said.err + said.out
         assert world.events(f"list/{digest}") == ["list:written", "list:unlocked", "list:stopped-WrongPin"]
         assert world.stage(code) == "AwaitingSignature"
         right = world.root / "secrets" / "pin_officials"
-        done = world.hoso("sign", "--manifest", digest, "--pin-file", right, "--by", "ha", "--json")
+        done = world.hoso("sign", "--manifest", digest, "--pin-file", right, "--json", by="ha")
         assert done.code == 0, done.err
         assert [o["result"] for o in done.json] == ["signed"]
 
@@ -324,7 +324,7 @@ def test_cert_26_pages_of_yesterday_are_issued_anew_before_they_are_listed(world
         write_list(office, "ha")
     assert stale_copies(office, "ha") == [(code, 1)]
     before = world.ask("select number from register_entry where dossier = :c", c=code)
-    written = world.type("sign", "--list", "--office", office, "--by", "ha", "--json")
+    written = world.type("sign", "--list", "--office", office, "--json", by="ha")
     assert written.code == 0, written.err
     assert len(written.json["documents"]) == 1
     assert world.ask("select number from register_entry where dossier = :c", c=code) == before

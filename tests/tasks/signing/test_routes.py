@@ -232,8 +232,8 @@ def test_only_a_step_that_is_optional_and_there_is_dropped(
 
 def test_a_step_is_dropped_by_a_supervisor_at_the_command_line(world: World, three: str) -> None:
     _, code = begun(world, three)
-    assert world.type("route", "drop", code, 1, "official_2", "--why", "vắng", "--by", "mai").code == 1
-    assert world.type("route", "drop", code, 1, "official_2", "--why", "vắng", "--by", "quy").code == 0
+    assert world.type("route", "drop", code, 1, "official_2", "--why", "vắng", by="mai").code == 1
+    assert world.type("route", "drop", code, 1, "official_2", "--why", "vắng", by="quy").code == 0
 
 
 def test_who_comes_second_may_leave_it_out_and_everybody_signs_anew(world: World, three: str) -> None:

@@ -1,0 +1,64 @@
+"""
+Files that hold a secret of one user: made for the owner alone, and not believed when they are not.
+
+A file that others can read, that belongs to somebody else, or that is a link may have been put there, or
+looked at, by anybody; whoever reads it through here learns that instead of the content.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from infra.chance import random_bytes
+from infra.errors import Forbidden
+
+
+def write_private(path: Path, content: str) -> None:
+    """
+    Write a file that only this user can read (0600, in a folder 0700); the old content stays whole until the end.
+
+    Writing again replaces it. A crash in between leaves the old file, and one with a random name beside it.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{random_bytes(8).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(new, flags, 0o600), "w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def read_private(path: Path) -> str:
+    """
+    Return what such a file holds, without its final newline.
+
+    Raises `FileNotFoundError` when there is none, and `Forbidden` (LOGIN-03) when it is a link, belongs to
+    another user, or lets its group or others in: looked at on the open file, so that it cannot be exchanged.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _not_private(path, error.strerror or "it cannot be opened") from error
+    with os.fdopen(file, encoding="utf-8") as opened:
+        said = os.fstat(opened.fileno())
+        if not stat.S_ISREG(said.st_mode):
+            raise _not_private(path, "it is no ordinary file")
+        if said.st_uid != os.geteuid():
+            raise _not_private(path, "it belongs to another user")
+        if said.st_mode & 0o077:
+            raise _not_private(path, f"its mode is {stat.S_IMODE(said.st_mode):04o}, others can reach it")
+        return opened.read().rstrip("\n")
+
+
+def _not_private(path: Path, why: str) -> Forbidden:
+    """Return the refusal of a file that is not its user's own."""
+    return Forbidden(
+        f"the file {path} is not believed: {why}.",
+        rule="LOGIN-03",
+        way_out="Delete it and make it anew: a login with “hoso login”, a secret with mode 0600.",
+    )

@@ -1,0 +1,150 @@
+"""
+Who may do what: the one table of acts. What is not in it is refused to everybody.
+
+A role is held at an office (or at every office) and for a procedure (or for every procedure). An act names
+the roles that may do it; the first one that the person holds there is the one that the history names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tasks.dossier.offices import Role
+
+#: Stands for every office, or for every procedure.
+EVERY = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Which roles may do an act, and whether it is about a dossier of one procedure."""
+
+    roles: tuple[Role, ...]
+    #: Whether a role for one procedure is enough when the act is about a dossier of that procedure.
+    by_procedure: bool = True
+    #: Whether the program does it by itself too.
+    by_itself: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One role that a person holds today: at which office, for which procedure."""
+
+    role: str
+    office: str = EVERY
+    procedure: str = EVERY
+
+
+_COUNTER = Act(roles=("clerk",))
+_BOOKING = Act(roles=("clerk", "portal"))
+_OFFICIAL = Act(roles=("official",))
+_READING = Act(roles=("clerk", "official", "supervisor", "auditor"))
+_RUNNING = Act(roles=("clerk", "supervisor"))
+_ROUND = Act(roles=("clerk",), by_procedure=False)
+_PEOPLE = Act(roles=("administrator",), by_procedure=False)
+
+#: Every act that a person can do, by the word of its command.
+ACTS: Mapping[str, Act] = {
+    "book": _BOOKING,
+    "move": _BOOKING,
+    "cancel": _BOOKING,
+    "receive": _COUNTER,
+    "supply": _COUNTER,
+    "pay": _COUNTER,
+    "examine": _COUNTER,
+    "decline": _COUNTER,
+    "ask": _COUNTER,
+    "withdraw": _COUNTER,
+    "stop": _COUNTER,
+    "resume": _COUNTER,
+    "route drop": Act(roles=("supervisor",)),
+    "sign": _OFFICIAL,
+    "leave-out": _OFFICIAL,
+    "hand-over": _COUNTER,
+    "redirect": _COUNTER,
+    "confirm": _COUNTER,
+    "archive": Act(roles=("clerk", "supervisor"), by_itself=True),
+    "retry": _RUNNING,
+    "show": _READING,
+    "show --applicant": _READING,
+    "paper": _READING,
+    "document": _READING,
+    "list": _READING,
+    "results": _READING,
+    "register": _READING,
+    "registration open": Act(roles=("official",), by_procedure=False),
+    "registration extend": Act(roles=("official",), by_procedure=False),
+    "registration unit": _ROUND,
+    "registration units": _ROUND,
+    "registration status": _ROUND,
+    "registration reminders": _ROUND,
+    "registration import": _ROUND,
+    "registration enter": _ROUND,
+    "registration submit": _ROUND,
+    "registration confirm": _ROUND,
+    "registration reject": _ROUND,
+    "registration rows": _ROUND,
+    "person list": Act(roles=("administrator", "supervisor", "auditor"), by_procedure=False),
+    "person enrol": _PEOPLE,
+    "person grant": _PEOPLE,
+    "person revoke": _PEOPLE,
+    "person leave": _PEOPLE,
+    "person unlock": _PEOPLE,
+    "office load": _PEOPLE,
+    "procedure load": _PEOPLE,
+}
+
+
+def fitting(act: str, held: Iterable[Held]) -> list[Held]:
+    """
+    Return those of a person's roles that allow an act somewhere, in the order in which the act names them.
+
+    >>> [h.office for h in fitting("pay", [Held(role="clerk", office="H49.21"), Held(role="auditor")])]
+    ['H49.21']
+    >>> fitting("fly", [Held(role="administrator")])
+    []
+    """
+    rule = ACTS.get(act)
+    if rule is None:
+        return []
+    roles = [h for h in held if h.role in rule.roles and (rule.by_procedure or h.procedure == EVERY)]
+    return sorted(roles, key=lambda h: rule.roles.index(h.role))
+
+
+def covers(held: Held, office: str, procedure: str) -> bool:
+    """
+    Whether a role holds at an office for a procedure.
+
+    >>> covers(Held(role="clerk", office="H49.21", procedure="e-copy"), "H49.21", "e-copy")
+    True
+    >>> covers(Held(role="clerk", office="H49.21", procedure="e-copy"), "H49.21", EVERY)
+    False
+    """
+    return held.office in (EVERY, office) and held.procedure in (EVERY, procedure)
+
+
+def role_for(act: str, held: Iterable[Held], *, office: str, procedure: str = EVERY) -> str | None:
+    """
+    Return the role by which an act may be done at an office about a procedure, or `None`: it may not (AUTH-06).
+
+    >>> role_for("withdraw", [Held(role="clerk", office="H49.21")], office="H49.21", procedure="e-copy")
+    'clerk'
+    >>> role_for("withdraw", [Held(role="clerk", office="H49.21")], office="H49.22", procedure="e-copy")
+    >>> role_for("sign", [Held(role="clerk", office="H49.21")], office="H49.21", procedure="e-copy")
+    """
+    return next((h.role for h in fitting(act, held) if covers(h, office, procedure)), None)
+
+
+#: Seconds to wait after so many wrong passwords in a row; the last one holds for all that follow.
+_DELAYS = (0, 0, 0, 1, 2, 4, 8, 16, 32, 60)
+
+
+def delay_after(failures: int) -> int:
+    """
+    Return the seconds in which a person cannot log in after wrong passwords in a row.
+
+    >>> [delay_after(n) for n in (0, 2, 3, 5, 50)]
+    [0, 0, 1, 4, 60]
+    """
+    return _DELAYS[min(failures, len(_DELAYS) - 1)]
