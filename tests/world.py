@@ -49,6 +49,7 @@ from infra.token import Token
 from infra.token.software import SoftwareDevice
 from tasks.appointment.acts import book
 from tasks.appointment.rules import next_slot
+from tasks.authority.loading import load_authority
 from tasks.certification.receiving import Receipt, receive_walk_in
 from tasks.certification.scanning import Presented
 from tasks.certification.steps import issue_copy, originals_to_number, reserve_number
@@ -58,7 +59,7 @@ from tasks.dossier.opening import Applicant, Opening
 from tasks.dossier.tables import CertificateRow, DossierRow, OfficeRow, OriginalRow
 from tasks.people.logins import open_login
 from tasks.people.persons import load_people, works_here
-from tasks.signing.intents import Signer
+from tasks.signing.authorising import Signer
 from tasks.signing.steps import sign_original, validate
 
 if TYPE_CHECKING:
@@ -301,6 +302,7 @@ class World:
             load_people(session, data, by=Actor(role="engineer"))
             for number, (key, image) in enumerate(_keys(data), start=1):
                 session.add(self._certificate(code, key, number, (IMAGES / image).read_bytes(), moment))
+            load_authority(session, data)
         for staff in {"mai", "ha"} & {officer.staff for officer in data.officers}:
             self.desk(code, staff)  # Now, so that a test that looks for changes does not see a login.
         return code

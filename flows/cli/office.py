@@ -20,6 +20,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history.recording import record
 from infra.services import services
+from tasks.authority.loading import load_authority
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.opening import load_procedure
 from tasks.dossier.procedures import SHIPPED, read_procedure
@@ -59,8 +60,10 @@ def load_office(
             "office": office.code,
         }
         record(session, office.code, facts)
-    value = {"office": office.code, "keys": bound}
-    show(value, as_json=as_json, text=f"{office.code}  loaded, {len(bound)} keys bound")
+        new = load_authority(session, office, by=by)
+    value = {"office": office.code, "keys": bound, "authority": new}
+    text = f"{office.code}  loaded, {len(bound)} keys bound, {len(new)} entries about authority"
+    show(value, as_json=as_json, text=text)
 
 
 def _bind_keys(session: Session, office: OfficeData, folder: Path, keys: Path) -> list[str]:

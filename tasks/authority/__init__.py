@@ -1,1 +1,1 @@
-"""Who may sign what, in which capacity, on which legal basis, at which moment."""
+"""Who holds which post, who may sign for whom, and what that means for one signature at one moment."""

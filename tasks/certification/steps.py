@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlmodel import Session
 
 from infra.database import now
-from infra.errors import Broken, Forbidden
+from infra.errors import Broken
 from infra.history import Json
 from infra.pdf.checking import signatures_of
 from infra.pdf.fields import place_fields
 from infra.pdf.pages import PageImage
 from infra.services import services
+from tasks.certification.addressing import Addressed, address_fields
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import PAUSED, Stage, Standing
 from tasks.dossier.moves import (
@@ -28,12 +28,11 @@ from tasks.dossier.moves import (
     procedure_of,
     tell,
 )
-from tasks.dossier.offices import OfficeData, Officer
+from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import Paper, all_of, keep, newest, read, store_content
 from tasks.dossier.procedures import SignatureStep
 from tasks.dossier.register import line_of, number_text, reserve
 from tasks.dossier.routes import address, addressed_to, approvals, frozen_of, route_of
-from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
 from tasks.dossier.waiting import frozen_at
 from tasks.forms import ECopy, Signatory, e_copy
 from tasks.forms.appearances import Profile, inscription, profile_on
@@ -52,7 +51,7 @@ class _Issue:
     moment: datetime
     kind: str
     office: OfficeData
-    officials: tuple[tuple[str, Officer], ...]  # by field, in order of signing
+    officials: tuple[Addressed, ...]  # in order of signing
     route: tuple[SignatureStep, ...]
     profile: Profile
     form: str
@@ -186,8 +185,7 @@ def _set(issue: _Issue) -> tuple[bytes, dict[str, object]]:
         number=issue.number,
         date=datetime.combine(issue.day, datetime.min.time(), tzinfo=local(issue.moment).tzinfo),
         signatories=tuple(
-            Signatory(title_lines=officer.title_lines, full_name=officer.name)
-            for _, officer in issue.officials
+            Signatory(title_lines=one.decision.lines, full_name=one.officer.name) for one in issue.officials
         ),
         code=issue.code,
         verify_url=services().settings.verify_url,
@@ -195,7 +193,8 @@ def _set(issue: _Issue) -> tuple[bytes, dict[str, object]]:
         marked_by_agency=placed.marked_by_agency,
     )
     width, height = placed.room
-    facts = address([(field, officer.staff) for field, officer in issue.officials])
+    facts = address([(one.field, one.officer.staff) for one in issue.officials])
+    facts["lines"] = {one.field: list(one.decision.lines) for one in issue.officials}
     facts["look"] = {"profile": issue.profile.code, "width": width, "height": height}
     return place_fields(e_copy(copy), placed.fields), facts
 
@@ -217,12 +216,13 @@ def _begin(code: str, ordinal: int, official: str | None) -> _Issue | None:
         if approvals(session, original):
             return None  # What somebody has signed is never issued anew.
         route = route_of(session, original, procedure)
-        chosen = _officials(session, dossier, original, office, route, official)
+        chosen = address_fields(session, original, office, procedure, route, official)
         if (
             original.standing == Standing.CERTIFIED
             and frozen is not None
             and frozen.for_day == local(moment).date()
-            and addressed_to(frozen) == tuple((field, officer.staff) for field, officer in chosen)
+            and addressed_to(frozen) == tuple((one.field, one.officer.staff) for one in chosen)
+            and frozen.facts.get("lines") == {one.field: list(one.decision.lines) for one in chosen}
         ):
             return None
         number = _line_text(session, code, ordinal)
@@ -251,58 +251,6 @@ def _line_text(session: Session, code: str, ordinal: int) -> str | None:
     if line is None or line.state == "void":
         return None
     return number_text(line.number, line.book, line.year, line.symbol)
-
-
-def _officials(
-    session: Session,
-    dossier: DossierRow,
-    original: OriginalRow,
-    office: OfficeData,
-    route: Sequence[SignatureStep],
-    wanted: str | None,
-) -> tuple[tuple[str, Officer], ...]:
-    """
-    Return who each field of the page is addressed to, in order; nobody signs it twice.
-
-    Somebody `wanted` takes the first step that their capacity fits, or the first one where none does.
-    """
-    steps = [step for step in route if step.role == "official"]
-    named: dict[str, Officer] = {}
-    if wanted is not None and steps:
-        taker = office.officer(wanted, "official")
-        named[next((s for s in steps if taker.capacity in s.capacities), steps[0]).field] = taker
-    for step in steps:
-        if step.field not in named:
-            named[step.field] = _official(session, dossier, original, office, step, list(named.values()))
-    return tuple((step.field, named[step.field]) for step in steps)
-
-
-def _official(
-    session: Session,
-    dossier: DossierRow,
-    original: OriginalRow,
-    office: OfficeData,
-    step: SignatureStep,
-    others: Sequence[Officer],
-) -> Officer:
-    """Return the first official who may sign a step and does not sign another one of the same page."""
-    applicant = session.get_one(ApplicantRow, dossier.code)
-    for officer in office.officers:
-        conflict = officer.identity and officer.identity == applicant.identity
-        same_eyes = officer.staff == original.compared_by and not office.examiner_may_sign
-        if (
-            "official" in officer.roles
-            and officer.key
-            and officer.capacity in step.capacities
-            and officer not in others
-            and not (conflict or same_eyes or officer.staff in applicant.kin_of)
-        ):
-            return officer
-    raise Forbidden(
-        f"no official of {office.code} may sign {step.field} of original {original.ordinal} of {dossier.code}.",
-        rule="CERT-08",
-        way_out="Register another authorised official of the office.",
-    )
 
 
 def accept_result(code: str, ordinal: int) -> bool:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.errors import Forbidden
 from tasks.dossier.calendar import Calendar, Hours
+from tasks.dossier.posts import AuthoritySaid, RegimeSaid
 
 Role = Literal["clerk", "official", "supervisor", "administrator", "auditor", "portal"]
 
@@ -33,19 +34,17 @@ class Span(_Data):
 
 
 class Officer(_Data):
-    """Somebody who works at the office, the post held, and what may be done from it."""
+    """Somebody who works at the office; what may be signed from which post is `tasks.authority`'s to say."""
 
     staff: str = Field(pattern=r"^[a-z0-9-]{2,32}$")
     name: str
+    #: What the person is called in the history and on receipts: `Công chức Tư pháp – Hộ tịch`.
     post: str
     roles: frozenset[Role]
     #: The procedures that the roles hold for; none named: all.
     procedures: frozenset[str] = frozenset()
     #: The person's official address.
     email: str = ""
-    #: How the signature block names the capacity, line by line: `KT. CHỦ TỊCH`, `PHÓ CHỦ TỊCH`.
-    capacity: str = "own"
-    title_lines: tuple[str, ...] = ()
     #: Identity number, so that nobody certifies papers of their own (CERT-10).
     identity: str = ""
     key: str | None = None
@@ -77,10 +76,12 @@ class OfficeData(_Data):
     holidays: frozenset[date] = frozenset()
     make_up: dict[date, tuple[Span, ...]] = {}
     sequence_width: int = Field(default=4, ge=4, le=7)
-    #: Whether the one who compared an original may also sign its copy (a decision on record).
-    examiner_may_sign: bool = False
     seal: Seal
     officers: tuple[Officer, ...]
+    #: Whether the head decides alone or a collective does, and how signature blocks are worded (AUTH-01).
+    regime: RegimeSaid = RegimeSaid()
+    #: Posts, who holds them, mandates: kept as rows of their own, so what is stored of an office leaves them out.
+    authority: AuthoritySaid = Field(default=AuthoritySaid(), exclude=True)
 
     def calendar(self) -> Calendar:
         """Return the office's working days and hours."""

@@ -18,7 +18,8 @@ from infra.errors import Broken, Forbidden
 from infra.history import Json
 from infra.pdf.signing import check_certificate
 from infra.services import services
-from infra.token import Token
+from tasks.authority.records import signing_actor
+from tasks.authority.values import Decision
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import PAUSED, Standing
 from tasks.dossier.moves import (
@@ -36,22 +37,13 @@ from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.register import number_of
 from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of
-from tasks.dossier.tables import ApplicantRow, CertificateRow, DocumentRow, DossierRow, OriginalRow
+from tasks.dossier.tables import CertificateRow, DocumentRow, DossierRow, OriginalRow
 from tasks.evidence.standing import doubt_about
+from tasks.signing.authorising import Signer, authorise, signed_fields, why
 from tasks.signing.looks import Shown, shown_by
-from tasks.signing.rules import capacity_fits, four_eyes, kept_key, may_certify, order_holds
+from tasks.signing.rules import agrees_with_page, kept_key, order_holds
 from tasks.signing.tables import SignatureRow
 from tasks.signing.tries import tell_intended, tell_interrupted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
-    """A key that is open, whose it is, and for whom it speaks."""
-
-    role: str  # "official" or "agency"
-    staff: str
-    token: Token
-    image: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +64,8 @@ class Intent:
     actor: Actor
     for_day: date | None
     shown: Shown
+    #: By which authority it is to be signed.
+    decision: Decision
     #: Whether the signature is to bring a time-stamp of its own.
     stamped: bool = False
     #: Which try of the step this is, counted from 1.
@@ -103,8 +97,8 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
         actor = _actor(office, signer)
         try:
             document = _document(session, original, expected)
-            _authorise(session, dossier, original, office, procedure, signer, field)
-            _is_addressed(session, original, procedure, signer, field)
+            decision = authorise(session, original, office, procedure, signer, field)
+            _is_addressed(session, original, procedure, signer, field, decision)
             check_certificate(
                 signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
             )
@@ -113,13 +107,16 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
         except Forbidden as error:
             refusal = error
             tell_interrupted(session, dossier, ordinal)
-            facts: dict[str, Json] = {"original": ordinal, "field": field, "rule": error.rule}
+            facts: dict[str, Json] = {"original": ordinal, "field": field, **why(office.code, error)}
             tell(session, dossier, Telling(event="signature:refused", by=actor, facts=facts))
         else:
+            if signer.role == "official":
+                actor = signing_actor(office.code, decision)
             row = _intent_row(session, original, signer, field, document.sha256, certificate)
+            row.decision = decision.kept()
             stored = row.tries > 0 and parts.work.find(row.kept_key) is not None
             if not stored:
-                tell_intended(session, dossier, row, actor)
+                tell_intended(session, dossier, row, actor, decision.facts())
             return Intent(
                 code=code,
                 ordinal=ordinal,
@@ -138,6 +135,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 stamped=procedure.evidence.stamps_each_signature,
                 number=row.tries,
                 stored=stored,
+                decision=decision,
             )
     raise refusal
 
@@ -194,21 +192,6 @@ def _next_field(
     return open_fields[0]
 
 
-def signed_fields(session: Session, original: OriginalRow) -> list[str]:
-    """Return the fields of an original's present revision whose signature is kept, in order of signing."""
-    query = (
-        select(SignatureRow.field)
-        .where(
-            SignatureRow.dossier == original.dossier,
-            SignatureRow.ordinal == original.ordinal,
-            SignatureRow.revision == original.revision,
-            col(SignatureRow.kept_at).is_not(None),
-        )
-        .order_by(col(SignatureRow.kept_at))
-    )
-    return list(session.exec(query))
-
-
 def _document(session: Session, original: OriginalRow, expected: str | None) -> DocumentRow:
     """Return the bytes to be signed next: exactly those that were listed, and dated today."""
     frozen = frozen_of(session, original)
@@ -244,9 +227,14 @@ def _shown(
 
 
 def _is_addressed(
-    session: Session, original: OriginalRow, procedure: Procedure, signer: Signer, field: str
+    session: Session,
+    original: OriginalRow,
+    procedure: Procedure,
+    signer: Signer,
+    field: str,
+    decision: Decision,
 ) -> None:
-    """Refuse whose name the page does not print under this field, and a page that its route has left behind."""
+    """Refuse whom, or whose capacity, the page does not print under this field, and one of another route."""
     frozen = frozen_of(session, original)
     named = dict(addressed_to(frozen)) if frozen is not None else {}
     route = [s.field for s in route_of(session, original, procedure) if s.role == "official"]
@@ -263,33 +251,8 @@ def _is_addressed(
             rule="SIG-12",
             way_out="Take it over with “hoso sign --list --take CODE” before anybody has signed it.",
         )
-
-
-def _authorise(
-    session: Session,
-    dossier: DossierRow,
-    original: OriginalRow,
-    office: OfficeData,
-    procedure: Procedure,
-    signer: Signer,
-    field: str,
-) -> None:
-    """Ask at this moment whether this signer may give this signature; raises `Forbidden`."""
-    if signer.role == "agency":
-        key_is_registered(session, office.code, office.seal.key, signer)
-        return
-    officer = office.officer(signer.staff, "official")
-    key_is_registered(session, office.code, officer.key, signer)
-    applicant = session.get_one(ApplicantRow, dossier.code)
-    may_certify(officer, identity=applicant.identity, kin_of=applicant.kin_of)
-    four_eyes(office, officer, original.compared_by)
-    step = next(s for s in procedure.signature_steps if s.field == field)
-    capacity_fits(officer, step.capacities)
-
-
-def key_of(office: OfficeData, signer: Signer) -> str | None:
-    """Return the id of the key that a signer must use."""
-    return office.seal.key if signer.role == "agency" else office.officer(signer.staff, "official").key
+    if frozen is not None and signer.role == "official":
+        agrees_with_page(frozen.facts, field, decision)
 
 
 def is_the_day(task: Intent, signed: datetime) -> None:
@@ -299,17 +262,6 @@ def is_the_day(task: Intent, signed: datetime) -> None:
             f"{task.code}/{task.ordinal} was signed after midnight; its page is dated {task.for_day}.",
             rule="CERT-26",
             way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
-        )
-
-
-def key_is_registered(session: Session, office: str, key: str | None, signer: Signer) -> None:
-    """Refuse a certificate that is not registered, now, for this person or agency at this office."""
-    row = session.get(CertificateRow, sha256(signer.token.certificate).hexdigest())
-    if row is None or row.office != office or row.key != key or row.ended_at is not None:
-        raise Forbidden(
-            f"the certificate in use does not belong to {signer.staff or 'the agency'} of {office}.",
-            rule="AUTH-06",
-            way_out="Register it with “hoso office load --keys”, or use the right token.",
         )
 
 

@@ -13,7 +13,7 @@ from infra.services import services
 from infra.token import PinNotTried, WrongPin
 from tasks.dossier.moves import office_of
 from tasks.dossier.tables import CertificateRow
-from tasks.signing.intents import Signer
+from tasks.signing.authorising import Signer
 
 _seals: dict[str, Signer] = {}
 _opening = Lock()

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from infra.errors import Forbidden
-from tasks.dossier.offices import OfficeData, Officer
+from tasks.authority.values import Decision, NoAuthority
 
 
-def may_certify(officer: Officer, *, identity: str, kin_of: Sequence[str]) -> None:
+def agrees_with_page(facts: Mapping[str, Any], field: str, decision: Decision) -> None:
     """
-    Refuse a certifier who asks for the copy, or whom the applicant declared as kin (CERT-10).
+    Refuse to sign a page that names another capacity than the signer has now (AUTH-01).
 
-    `identity` is the applicant's identity number; `kin_of` the staff codes declared as relatives.
+    `facts` are those of the document; what a page says of a field was fixed when it was frozen.
     """
-    if officer.identity and officer.identity == identity:
-        raise Forbidden(
-            f"{officer.staff} is the applicant and cannot certify papers of their own.",
-            rule="CERT-10",
-            way_out="Another authorised official must sign.",
-        )
-    if officer.staff in kin_of:
-        raise Forbidden(
-            f"{officer.staff} is declared as a relative of the applicant.",
-            rule="CERT-10",
-            way_out="Another authorised official must sign.",
-        )
-
-
-def four_eyes(office: OfficeData, officer: Officer, examiner: str) -> None:
-    """Refuse the one who compared the original as the one who signs, unless the office decided otherwise."""
-    if officer.staff == examiner and not office.examiner_may_sign:
-        raise Forbidden(
-            f"{officer.staff} compared this original and cannot also sign its copy.",
-            rule="AUTH-06",
-            way_out="Another official must sign, or the office puts its decision on record (examiner_may_sign).",
-        )
-
-
-def capacity_fits(officer: Officer, allowed: Sequence[str]) -> None:
-    """Refuse a capacity that the procedure does not know for this signature (AUTH-01, CERT-08)."""
-    if officer.capacity not in allowed:
-        raise Forbidden(
-            f"{officer.staff} signs as {officer.capacity}, but this step takes {', '.join(allowed)}.",
-            rule="AUTH-01",
-            way_out="An official with such a capacity must sign.",
+    said = facts.get("lines", {}).get(field)
+    if said is not None and tuple(said) != decision.lines:
+        raise NoAuthority(
+            replace(
+                decision,
+                message=f"the page says “{' / '.join(said)}”, but {decision.staff} signs now as"
+                f" “{' / '.join(decision.lines)}”.",
+                way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
+                officials=(decision.staff,),
+            )
         )
 
 

@@ -37,15 +37,8 @@ from tasks.dossier.moves import (
 from tasks.dossier.papers import Paper, keep, newest, sha256_of, store_content
 from tasks.dossier.register import certify_number
 from tasks.dossier.routes import route_of
-from tasks.signing.intents import (
-    Intent,
-    Signer,
-    intend,
-    is_the_day,
-    key_is_registered,
-    key_of,
-    signed_fields,
-)
+from tasks.signing.authorising import Signer, authorise, same_authority, signed_fields, why
+from tasks.signing.intents import Intent, intend, is_the_day
 from tasks.signing.tables import SignatureRow
 from tasks.signing.tries import MAY_BE_SIGNED, close_try, name_of, tell_end
 
@@ -203,9 +196,11 @@ def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) ->
         session.add(row)
         usable = original.standing in MAY_BE_SIGNED
         try:
-            # The moment has passed since the intent: a certificate may have ended, the day too.
+            # The moment has passed since the intent: a mandate or a certificate may have ended, the day too.
             office = office_of(session, dossier.office)
-            key_is_registered(session, office.code, key_of(office, signer), signer)
+            procedure = procedure_of(session, dossier)
+            decision = authorise(session, original, office, procedure, signer, task.field)
+            same_authority(task.decision, decision, f"{task.code}/{task.ordinal}")
             is_the_day(task, found.time)
         except Forbidden as error:
             refusal = error
@@ -219,8 +214,12 @@ def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) ->
         if refusal or not usable or original.revision != task.revision or row.kept_key != task.key:
             facts["standing"] = str(original.standing)
             facts["cause"] = refusal.rule if refusal else "the original moved on"
+            if refusal:
+                facts |= why(dossier.office, refusal)
             tell(session, dossier, Telling(event="signature:unused", by=task.actor, facts=facts))
         else:
+            row.decision = decision.kept()
+            facts["authority"] = decision.facts()
             _write_kept(session, task, signer, row, stored, found, facts)
             return True
     if refusal:

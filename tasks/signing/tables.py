@@ -56,3 +56,5 @@ class SignatureRow(SQLModel, table=True):
     level: str | None = None
     signed_at: datetime | None = moment()
     kept_at: datetime | None = moment()
+    #: By which authority: post, mandate, basis, capacity, rule, as they were found at that moment.
+    decision: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

@@ -31,8 +31,10 @@ def name_of(code: str, ordinal: int) -> str:
     return f"sign/{code}/{ordinal}"
 
 
-def tell_intended(session: Session, dossier: DossierRow, row: SignatureRow, actor: Actor) -> None:
-    """Begin a try: say so in the history, after what became of an earlier one that nobody ended."""
+def tell_intended(
+    session: Session, dossier: DossierRow, row: SignatureRow, actor: Actor, authority: dict[str, Json]
+) -> None:
+    """Begin a try: say so in the history, and by which authority, after what became of an earlier open one."""
     tell_interrupted(session, dossier, row.ordinal)
     row.tries += 1
     row.open_try = True
@@ -44,6 +46,7 @@ def tell_intended(session: Session, dossier: DossierRow, row: SignatureRow, acto
         "try": row.tries,
         "doc": {"sha256": row.document_sha256},
         "certificate": row.certificate_sha256,
+        "authority": authority,
     }
     tell(session, dossier, Telling(event="signature:intended", by=actor, facts=facts))
 

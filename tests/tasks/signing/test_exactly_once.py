@@ -22,7 +22,7 @@ from tasks.certification.examining import ask_for_supplement, decline_original
 from tasks.certification.receiving import Receipt
 from tasks.dossier.papers import newest, read
 from tasks.dossier.refusals import Refusal
-from tasks.signing.intents import Signer
+from tasks.signing.authorising import Signer
 from tasks.signing.steps import sign_original, validate
 from tests.world import PIN, World
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,26 @@ def officers() -> list[dict[str, Any]]:
     known = yaml.safe_load((VECTORS / "office.yaml").read_text(encoding="utf-8"))["officers"]
     third = {
         "staff": "quy", "name": "Đặng Thị Ngọc Quý", "post": "Trưởng phòng", "roles": ["official", "supervisor"],
-        "capacity": "TL.", "title_lines": ["TL. CHỦ TỊCH", "TRƯỞNG PHÒNG TƯ PHÁP"], "identity": "022000000009",
-        "key": "official-quy", "image": "vi-van-lam.png",
+        "identity": "022000000009", "key": "official-quy", "image": "vi-van-lam.png",
     }  # fmt: skip
     return [*known, third]
+
+
+def authority() -> dict[str, Any]:
+    """Their posts and mandates: the third heads a unit and signs by the Chairman's order."""
+    known = yaml.safe_load((VECTORS / "office.yaml").read_text(encoding="utf-8"))["authority"]
+    post = {"code": "justice-head", "title": "Trưởng phòng Tư pháp", "rank": "unit-head", "under": "chairman"}
+    holding = {"post": "justice-head", "staff": "quy", "since": date(2025, 7, 1), "decision": "118/QĐ-UBND"}
+    basis = {"kind": "regulation", "number": "2/QC-UBND", "date": date(2025, 7, 1), "issuer": "UBND xã"}
+    order = {
+        "capacity": "TL.", "giver_post": "chairman", "giver": "lam", "to_post": "justice-head",
+        "covers": ["certification"], "since": date(2025, 7, 2), "basis": basis,
+    }  # fmt: skip
+    return known | {
+        "posts": [*known["posts"], post],
+        "holdings": [*known["holdings"], holding],
+        "mandates": [*known["mandates"], order],
+    }
 
 
 def route(*fields: str, optional: str = "") -> list[dict[str, Any]]:
@@ -82,7 +99,7 @@ def three(running_world: World, tmp_path_factory: pytest.TempPathFactory) -> str
 
 def begun(world: World, procedure: str, **more: Any) -> tuple[str, str]:
     """Receive one original under a procedure, carry it to the officials, and return office and dossier."""
-    office = world.office(officers=officers(), **more)
+    office = world.office(officers=officers(), authority=authority(), **more)
     opening = Opening(office=office, procedure=procedure, applicant=somebody(), channels=())
     shown = [Presented(kind="Giấy 1", files=(("1.jpg", world.scan),))]
     code = receive_walk_in(opening, shown, Receipt(paid="BL-1"), by=world.officer(office)).code

@@ -1,27 +1,15 @@
-"""Who may sign what, in which order (SIG-12, CERT-08, CERT-10, AUTH-01, AUTH-06)."""
+"""Who may sign what, in which order (SIG-12, AUTH-01)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import yaml
 
 from infra.errors import Forbidden
-from tasks.dossier.offices import OfficeData
-from tasks.signing.rules import capacity_fits, four_eyes, kept_key, may_certify, order_holds
-from tests.world import VECTORS
+from tasks.authority.examples import asked
+from tasks.authority.rules import decide
+from tasks.signing.rules import agrees_with_page, kept_key, order_holds
 
 ROUTE = ["official_1", "official_2", "seal"]
-
-
-def office(**changes: Any) -> OfficeData:
-    """Return the tests' office."""
-    body = yaml.safe_load((VECTORS / "office.yaml").read_text(encoding="utf-8"))
-    return OfficeData.model_validate({**body, **changes})
-
-
-HA = office().officer("ha", "official")
 
 
 @pytest.mark.parametrize(
@@ -47,37 +35,13 @@ def test_sig_12_persons_first_and_the_agency_last(signed: list[str], field: str,
     assert missing in refusal.value.message
 
 
-def test_cert_10_nobody_certifies_papers_of_their_own() -> None:
-    may_certify(HA, identity="022000000099", kin_of=["lam"])
+def test_a_page_that_names_another_capacity_than_the_signer_has_is_not_signed() -> None:
+    decision = decide(asked("ha"))
+    agrees_with_page({"lines": {"official_1": ["KT. CHỦ TỊCH", "PHÓ CHỦ TỊCH"]}}, "official_1", decision)
     with pytest.raises(Forbidden) as refusal:
-        may_certify(HA, identity=HA.identity, kin_of=[])
-    assert refusal.value.rule == "CERT-10"
-
-
-def test_cert_10_nobody_certifies_for_a_declared_relative() -> None:
-    with pytest.raises(Forbidden) as refusal:
-        may_certify(HA, identity="022000000099", kin_of=["ha"])
-    assert refusal.value.rule == "CERT-10"
-
-
-def test_an_official_without_a_known_identity_is_not_everybody_s_double() -> None:
-    unknown = HA.model_copy(update={"identity": ""})
-    may_certify(unknown, identity="", kin_of=[])
-
-
-def test_the_examiner_does_not_sign_unless_the_office_decided_so() -> None:
-    four_eyes(office(), HA, "mai")
-    four_eyes(office(examiner_may_sign=True), HA, "ha")
-    with pytest.raises(Forbidden) as refusal:
-        four_eyes(office(), HA, "ha")
-    assert refusal.value.rule == "AUTH-06"
-
-
-def test_auth_01_a_capacity_that_the_step_does_not_know_is_refused() -> None:
-    capacity_fits(HA, ["own", "KT."])
-    with pytest.raises(Forbidden) as refusal:
-        capacity_fits(HA, ["own", "TUQ."])
+        agrees_with_page({"lines": {"official_1": ["CHỦ TỊCH"]}}, "official_1", decision)
     assert refusal.value.rule == "AUTH-01"
+    assert "the page says “CHỦ TỊCH”" in refusal.value.message
 
 
 def test_the_name_of_a_kept_signature_follows_from_its_intent_alone() -> None:

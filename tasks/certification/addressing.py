@@ -1,0 +1,77 @@
+"""To whom the fields of a page are addressed: the officials who may sign it now, and in which capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from infra.errors import Forbidden
+from tasks.authority.records import ask, read_records
+from tasks.authority.rules import choose
+from tasks.authority.values import Decision
+from tasks.dossier.offices import OfficeData, Officer
+from tasks.dossier.procedures import Procedure, SignatureStep
+from tasks.dossier.tables import OriginalRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressed:
+    """Whom a field of the page is addressed to, and by which authority."""
+
+    field: str
+    officer: Officer
+    decision: Decision
+
+
+def address_fields(
+    session: Session,
+    original: OriginalRow,
+    office: OfficeData,
+    procedure: Procedure,
+    route: Sequence[SignatureStep],
+    wanted: str | None,
+) -> tuple[Addressed, ...]:
+    """
+    Return who each field of the page is addressed to, in order; nobody signs it twice.
+
+    Somebody `wanted` takes the first step that they may sign now; refused where there is none.
+    """
+    steps = [step for step in route if step.role == "official"]
+    known = read_records(session, office.code)
+
+    def may(officer: Officer, step: SignatureStep) -> Addressed:
+        decision = ask(session, office, officer, procedure, step, original, read=known)
+        return Addressed(field=step.field, officer=officer, decision=decision)
+
+    named: dict[str, Addressed] = {}
+    if wanted is not None and steps:
+        taker = office.officer(wanted, "official")
+        tries = [may(taker, step) for step in steps]
+        found = choose([one.decision for one in tries]).or_refuse()
+        taken = next(one for one in tries if one.decision is found)
+        named[taken.field] = taken
+    for step in steps:
+        if step.field not in named:
+            others = {one.officer.staff for one in named.values()}
+            free = [o for o in office.officers if "official" in o.roles and o.key and o.staff not in others]
+            named[step.field] = _first([may(officer, step) for officer in free], step, original, office)
+    return tuple(named[step.field] for step in steps)
+
+
+def _first(
+    tries: Sequence[Addressed], step: SignatureStep, original: OriginalRow, office: OfficeData
+) -> Addressed:
+    """Return the first official who may sign a step now; refuses with everybody's reason where nobody may."""
+    for one in tries:
+        if one.decision.allowed:
+            return one
+    why = " ".join(f"{one.decision.message} [{one.decision.rule}]" for one in tries)
+    raise Forbidden(
+        f"no official of {office.code} may sign {step.field} of original {original.ordinal} of"
+        f" {original.dossier} now. {why}".strip(),
+        rule="CERT-08",
+        way_out="Register another authorised official of the office, or record a post or a mandate"
+        " (hoso post give, hoso mandate give).",
+    )

@@ -1,0 +1,101 @@
+"""May this key sign this, by whose authority: asked before the token is called and again before a result is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from sqlmodel import Session, col, select
+
+from infra.errors import Forbidden
+from infra.history import Json
+from infra.token import Token
+from tasks.authority.records import ask, refusal_facts
+from tasks.authority.seal import ask_seal
+from tasks.authority.values import Decision, NoAuthority
+from tasks.dossier.offices import OfficeData
+from tasks.dossier.procedures import Procedure
+from tasks.dossier.routes import route_of
+from tasks.dossier.tables import CertificateRow, OriginalRow
+from tasks.signing.tables import SignatureRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """A key that is open, whose it is, and for whom it speaks."""
+
+    role: str  # "official" or "agency"
+    staff: str
+    token: Token
+    image: bytes
+
+
+def authorise(
+    session: Session,
+    original: OriginalRow,
+    office: OfficeData,
+    procedure: Procedure,
+    signer: Signer,
+    field: str,
+) -> Decision:
+    """
+    Ask, at PostgreSQL's present moment, whether this signer may give this signature, and return the decision.
+
+    Raises `NoAuthority` with the decision, or `Forbidden` for a key that is not the signer's.
+    """
+    key_is_registered(session, office.code, key_of(office, signer), signer)
+    if signer.role == "agency":
+        route = route_of(session, original, procedure)
+        return ask_seal(session, office, procedure, route, signed_fields(session, original)).or_refuse()
+    officer = office.officer(signer.staff, "official")
+    step = next(s for s in procedure.signature_steps if s.field == field)
+    return ask(session, office, officer, procedure, step, original).or_refuse()
+
+
+def why(office: str, error: Forbidden) -> dict[str, Json]:
+    """Return what the history says of a refusal: the rule and, where authority was missing, whose and which."""
+    if isinstance(error, NoAuthority) and error.decision is not None:
+        return refusal_facts(office, error.decision)
+    return {"rule": error.rule}
+
+
+def same_authority(before: Decision, decision: Decision, where: str) -> None:
+    """Refuse a signature whose authority is another one now than when the token was asked."""
+    if decision.lines != before.lines:
+        raise NoAuthority(
+            f"{where} was signed as “{' / '.join(before.lines)}”, but {decision.staff}"
+            f" signs now as “{' / '.join(decision.lines)}”.",
+            rule="AUTH-01",
+            way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
+        )
+
+
+def signed_fields(session: Session, original: OriginalRow) -> list[str]:
+    """Return the fields of an original's present revision whose signature is kept, in order of signing."""
+    query = (
+        select(SignatureRow.field)
+        .where(
+            SignatureRow.dossier == original.dossier,
+            SignatureRow.ordinal == original.ordinal,
+            SignatureRow.revision == original.revision,
+            col(SignatureRow.kept_at).is_not(None),
+        )
+        .order_by(col(SignatureRow.kept_at))
+    )
+    return list(session.exec(query))
+
+
+def key_of(office: OfficeData, signer: Signer) -> str | None:
+    """Return the id of the key that a signer must use."""
+    return office.seal.key if signer.role == "agency" else office.officer(signer.staff, "official").key
+
+
+def key_is_registered(session: Session, office: str, key: str | None, signer: Signer) -> None:
+    """Refuse a certificate that is not registered, now, for this person or agency at this office."""
+    row = session.get(CertificateRow, sha256(signer.token.certificate).hexdigest())
+    if row is None or row.office != office or row.key != key or row.ended_at is not None:
+        raise Forbidden(
+            f"the certificate in use does not belong to {signer.staff or 'the agency'} of {office}.",
+            rule="AUTH-06",
+            way_out="Register it with “hoso office load --keys”, or use the right token.",
+        )
