@@ -13,7 +13,9 @@ from prefect.states import Completed
 from flows.dossier import carry
 from flows.errands import Errand, begin, owner
 from flows.projector import project
+from infra.errors import Unavailable
 from tasks.appointment.acts import keep_no_shows
+from tasks.archival.checkpoints import keep_checkpoint
 from tasks.archival.steps import ask_for_archive
 from tasks.dossier import outbox
 
@@ -51,6 +53,16 @@ async def archive_returned() -> State[None]:
             carried += errand.error is None
     await _show(codes)
     return Completed(message=f"{len(codes)} dossiers asked for, {carried} carried on here")
+
+
+@flow(name="checkpoint", persist_result=False)
+async def checkpoint() -> State[None]:
+    """Sign the history as it stands, and bring the checkpoint to the authority, the archive and the witness."""
+    kept = await asyncio.to_thread(keep_checkpoint)
+    said = f"{kept.size} entries are signed"
+    if kept.waits:
+        raise Unavailable(f"{said}; still missing: {'; '.join(kept.waits)}")
+    return Completed(message=said)
 
 
 async def _show(codes: Sequence[str] | None) -> int:

@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     database_admin_url: str = ""
     database_admin_password_file: Path = Path("var/stack/secrets/postgres")
 
+    #: Where PostgreSQL's programs are (`pg_basebackup` …), if not on the PATH; for backups only.
+    postgres_bin: Path | None = None
+    #: Where the receiver of the database's changes puts them; base copies lie beside.
+    backup_dir: Path = Path("var/backup")
+
     #: The S3 server, as `host:port`.
     s3_endpoint: str = ""
     #: Whether the S3 server is spoken to over TLS.
@@ -109,6 +114,12 @@ class Settings(BaseSettings):
 
     #: What this history is called in its entries; it never changes once the first entry is written.
     history_log: str = "hoso"
+    #: The history's own signing key (Ed25519, PKCS #8 PEM); it signs checkpoints and nothing else.
+    history_key_file: Path = Path("var/stack/secrets/history_key")
+    #: Who keeps a second copy of each checkpoint: a folder of another office, or `mailto:` and its mailbox.
+    history_witness: str = ""
+    #: Hours that entries may wait for a stamped checkpoint before signing stops; 0: it never does.
+    history_stamp_hours: float = 24.0
 
     #: The file of this desk's login; empty: one for each installation, below the user's state folder.
     session_file: Path | None = None

@@ -48,6 +48,7 @@ ROOMS = {
     "rounds": ("registration",),
     "registering": ("registration",),
     "verifying": ("verify",),
+    "history": ("history",),
     "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import rfc8785
 from sqlmodel import Session, col, select
@@ -68,6 +68,12 @@ def entries(session: Session, subject: str | None = None) -> list[Entry]:
         Entry(position=row.position, content=row.entry, leaf_hash=row.leaf_hash)
         for row in session.exec(query)
     ]
+
+
+def contents(session: Session) -> Iterator[bytes]:
+    """Yield the bytes of every entry in order, read a thousand at a time."""
+    query = select(HistoryEntry.entry).order_by(col(HistoryEntry.position)).execution_options(yield_per=1000)
+    yield from session.exec(query)
 
 
 def head(session: Session) -> tuple[int, bytes]:

@@ -17,6 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from infra.errors import Broken, Unavailable
 
 #: The folder that holds `infra/`, from where parts are started.
@@ -66,6 +69,15 @@ class Place:
         path = self.root / "secrets" / name
         if not path.exists():
             write_private(path, secrets.token_urlsafe(32) + "\n")
+        return path
+
+    def signing_key(self, name: str) -> Path:
+        """Return the file of an Ed25519 key (PKCS #8, PEM), made the first time it is asked for."""
+        path = self.root / "secrets" / name
+        if not path.exists():
+            key = Ed25519PrivateKey.generate()
+            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            write_private(path, pem)
         return path
 
     def pin(self, name: str) -> Path:

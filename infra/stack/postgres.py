@@ -41,6 +41,9 @@ shared_buffers = '128MB'
 max_connections = 100
 fsync = on
 wal_level = replica
+max_wal_senders = 6
+# A receiver of changes that is away for long must not fill the disk.
+max_slot_wal_keep_size = '2GB'
 max_wal_size = '512MB'
 timezone = 'UTC'
 log_timezone = 'UTC'
@@ -54,7 +57,9 @@ autovacuum_naptime = '60s'
 """
 
 #: Passwords for all, over loopback only; nobody is trusted for where they come from.
-_WHO_MAY_ENTER = f"host all all {LOOPBACK}/32 scram-sha-256\n"
+_WHO_MAY_ENTER = (
+    f"host all all {LOOPBACK}/32 scram-sha-256\nhost replication postgres {LOOPBACK}/32 scram-sha-256\n"
+)
 
 
 class Database(Part):
@@ -66,7 +71,7 @@ class Database(Part):
     stop_by = signal.SIGINT
 
     def settings(self, place: Place) -> Mapping[str, str]:
-        """Lead to the database `hoso`, and to the files of its passwords."""
+        """Lead to the database `hoso`, to the files of its passwords, and to key and witness of its history."""
         at = f"{LOOPBACK}:{place.port('database')}/hoso"
         return {
             "HOSO_DATABASE_URL": f"postgresql+psycopg://hoso_app@{at}",
@@ -74,6 +79,10 @@ class Database(Part):
             "HOSO_DATABASE_PASSWORD_FILE": str(place.secret("hoso_app")),
             "HOSO_DATABASE_OWNER_PASSWORD_FILE": str(place.secret("hoso_owner")),
             "HOSO_DATABASE_ADMIN_PASSWORD_FILE": str(place.secret("postgres")),
+            "HOSO_POSTGRES_BIN": str(_binary("postgres").parent),
+            "HOSO_BACKUP_DIR": str(place.folder("backup")),
+            "HOSO_HISTORY_KEY_FILE": str(place.signing_key("history_key")),
+            "HOSO_HISTORY_WITNESS": str(place.folder("witness")),
         }
 
     def prepare(self, place: Place) -> None:
