@@ -22,7 +22,8 @@ from infra.clock import SystemClock
 from infra.errors import Broken, Forbidden, Unavailable
 from infra.settings import Settings, environment, read_secret
 
-#: The slot in which the server keeps what the receiver of changes has not taken yet.
+#: The slot in which the server keeps what the receiver of changes has not taken yet, and the receiver's name:
+#: with `synchronous_standby_names = 'hoso_backup'` no commit is acknowledged before the receiver has it.
 SLOT = "hoso_backup"
 
 _WAL = "wal"
@@ -71,7 +72,7 @@ def receiver(chosen: Settings, folder: Path) -> list[str]:
     (folder / _WAL).mkdir(parents=True, exist_ok=True, mode=0o700)
     return [
         _program(chosen, "pg_receivewal"), f"--directory={folder / _WAL}", f"--slot={SLOT}", "--synchronous",
-        *_connection(chosen),
+        f"--dbname=application_name={SLOT}", *_connection(chosen),
     ]  # fmt: skip
 
 
@@ -116,6 +117,7 @@ def restore(chosen: Settings, folder: Path, into: Path) -> Base:
     fetch = f'cp "{wal}/%f" "%p" || cp "{wal}/%f{_PARTIAL}" "%p"'
     with (into / "postgresql.auto.conf").open("a", encoding="utf-8") as out:
         out.write(f"restore_command = '{fetch}'\nrecovery_target_timeline = 'latest'\n")
+        out.write("hot_standby = off\n")  # Nobody gets in before the last change is there.
     (into / "recovery.signal").touch()
     return base
 
@@ -124,7 +126,7 @@ def settled(into: Path) -> None:
     """Take the recovery settings out again, once the server has recovered."""
     file = into / "postgresql.auto.conf"
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    ours = ("restore_command", "recovery_target_timeline")
+    ours = ("restore_command", "recovery_target_timeline", "hot_standby")
     file.write_text("".join(line for line in lines if not line.startswith(ours)), encoding="utf-8")
 
 

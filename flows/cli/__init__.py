@@ -49,6 +49,7 @@ ROOMS = {
     "registering": ("registration",),
     "verifying": ("verify",),
     "history": ("history",),
+    "backups": ("backup", "restore"),
     "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
 }
 

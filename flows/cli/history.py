@@ -41,5 +41,6 @@ def export(folder: Path, as_json: AsJson = False) -> None:
     if folder.exists():
         raise Forbidden(f"{folder} is there already.", rule="HISTORY", way_out="Name a new folder.")
     count = export_history(folder)
-    text = f"{count} entries in {folder}; check them: python {folder}/verify_history.py export {folder} --key {folder}/key"
+    check = f"python {folder}/verify_history.py export {folder} --key {folder}/key"
+    text = f"{count} entries in {folder}; check them: {check}"
     show({"entries": count, "folder": str(folder)}, as_json=as_json, text=text)

@@ -80,7 +80,6 @@ class Database(Part):
             "HOSO_DATABASE_OWNER_PASSWORD_FILE": str(place.secret("hoso_owner")),
             "HOSO_DATABASE_ADMIN_PASSWORD_FILE": str(place.secret("postgres")),
             "HOSO_POSTGRES_BIN": str(_binary("postgres").parent),
-            "HOSO_BACKUP_DIR": str(place.folder("backup")),
             "HOSO_HISTORY_KEY_FILE": str(place.signing_key("history_key")),
             "HOSO_HISTORY_WITNESS": str(place.folder("witness")),
         }
@@ -95,7 +94,7 @@ class Database(Part):
         write_private(folder / "pg_hba.conf", _WHO_MAY_ENTER)
         if not (folder / "data").exists():
             _make_data_folder(place)
-        _hand_over(folder)
+        hand_over(folder)
         _forget_dead_server(folder / "data")
 
     def command(self, place: Place) -> Command:
@@ -103,7 +102,7 @@ class Database(Part):
         folder = place.folder("postgres")
         return Command(
             argv=(
-                *_unprivileged(folder),
+                *unprivileged(folder),
                 str(_binary("postgres")),
                 "-D",
                 str(folder / "data"),
@@ -180,10 +179,10 @@ def _make_data_folder(place: Place) -> None:
     password = folder / "initdb.password"
     write_private(password, read_secret(place.secret("postgres")) + "\n")
     try:
-        _hand_over(folder)
+        hand_over(folder)
         done = subprocess.run(
             [
-                *_unprivileged(folder),
+                *unprivileged(folder),
                 str(_binary("initdb")),
                 f"--pgdata={new}",
                 f"--pwfile={password}",
@@ -216,7 +215,7 @@ def _binary(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
 
 
-def _unprivileged(folder: Path) -> tuple[str, ...]:
+def unprivileged(folder: Path) -> tuple[str, ...]:
     """Return what to put before a PostgreSQL program so that it does not see itself as root."""
     if os.geteuid() != 0:
         return ()
@@ -264,9 +263,9 @@ def _works(*argv: str) -> bool:
         return False
 
 
-def _hand_over(folder: Path) -> None:
+def hand_over(folder: Path) -> None:
     """Give the server's folder to the user that will run it, where that is another one than ours."""
-    prefix = _unprivileged(folder)
+    prefix = unprivileged(folder)
     if not prefix or prefix[0] != "setpriv":
         return
     other = other_user()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from infra.errors import Broken, Forbidden, Unavailable
 from infra.stack import process
+from infra.stack.backup import Receiver
 from infra.stack.layout import Memory, Place, settings_lines, write_private
 from infra.stack.parts import LOOPBACK, Part
 from infra.stack.pki import Pki
@@ -30,6 +31,7 @@ from infra.stack.stand_ins import MailSink, Portal
 #: Every part, in the order in which people are told of them.
 PARTS: tuple[Part, ...] = (
     Database(),
+    Receiver(),
     Store(),
     Pki(),
     Tokens(),

@@ -92,7 +92,7 @@ def test_root_without_namespaces_hears_why_a_closed_folder_cannot_serve(
     works = postgres._works  # noqa: SLF001
     monkeypatch.setattr(postgres, "_works", lambda *argv: argv[0] != "unshare" and works(*argv))
     with pytest.raises(Unavailable, match="user namespaces are off"):
-        postgres._unprivileged(closed / "inner" / "stack" / "postgres")  # noqa: SLF001
+        postgres.unprivileged(closed / "inner" / "stack" / "postgres")
 
 
 def test_a_database_that_was_made_half_is_made_again(tmp_path: Path) -> None:
