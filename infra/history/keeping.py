@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from infra.database import now
 from infra.errors import Broken
 from infra.history import Entry, Json
 from infra.history.checkpoint import Checkpoint, sign
 from infra.history.nodes import keep_nodes, stored_nodes
-from infra.history.tables import HistoryCheckpoint, HistoryHead
+from infra.history.tables import HistoryCheckpoint, HistoryEntry, HistoryHead
 from infra.history.tree import inclusion_proof, root
 
 
@@ -71,6 +72,14 @@ def must_continue(session: Session, earlier: Checkpoint) -> None:
 def newest_checkpoint(session: Session) -> HistoryCheckpoint | None:
     """Return the checkpoint that covers most, if there is one."""
     return session.exec(select(HistoryCheckpoint).order_by(col(HistoryCheckpoint.size).desc())).first()
+
+
+def unstamped_since(session: Session) -> datetime | None:
+    """Return when the oldest entry was written that no time-stamped checkpoint covers, or `None` if all are covered."""
+    stamped = select(func.max(HistoryCheckpoint.size)).where(col(HistoryCheckpoint.token).is_not(None))
+    covered = session.exec(stamped).one() or 0
+    oldest = select(HistoryEntry.at).where(HistoryEntry.position == covered)
+    return session.exec(oldest).first()
 
 
 def checkpoint_over(session: Session, position: int) -> HistoryCheckpoint | None:

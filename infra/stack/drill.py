@@ -1,9 +1,9 @@
 """
 The restore drill: destroy the database of a stack while work is going on, restore it, and say what is missing.
 
-`python -m infra.stack.drill [--root FOLDER] [--asynchronous]` writes history entries as fast as one writer can, kills the
-server without warning in the middle, deletes its data, restores from base copy and received changes, and
-compares: every entry that was acknowledged must be there. Prints one JSON object; exit 1 when any is missing.
+`python -m infra.stack.drill [--root FOLDER] [--asynchronous]` writes history entries as fast as one writer can,
+kills the server without warning in the middle, deletes its data, restores from base copy and received changes,
+and compares: every entry that was acknowledged must be there. Prints one JSON object; exit 1 when any is missing.
 """
 
 from __future__ import annotations

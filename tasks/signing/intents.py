@@ -8,14 +8,15 @@ of this step will be stored. A refusal is an entry in the history too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 
 from sqlmodel import Session, col, select
 
 from infra.database import now
-from infra.errors import Broken, Forbidden
+from infra.errors import Broken, Forbidden, Unavailable
 from infra.history import Json
+from infra.history.keeping import unstamped_since
 from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.authority.records import signing_actor
@@ -87,6 +88,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
     # Asked now, and not while the dossier is locked: a responder may take its time.
     doubt = doubt_about([*_certificates_before(code, ordinal), signer.token.certificate])
     with parts.database.transaction() as session:
+        _history_is_stamped(session)
         dossier = hold(session, code)
         original = original_of(session, code, ordinal)
         procedure = procedure_of(session, dossier)
@@ -158,6 +160,17 @@ def _certificates_before(code: str, ordinal: int) -> list[bytes]:
                     col(SignatureRow.kept_at).is_not(None),
                 )
             )
+        )
+
+
+def _history_is_stamped(session: Session) -> None:
+    """Sign nothing while the history has been without a time-stamp for too long; looking at it goes on."""
+    hours = services().settings.history_stamp_hours
+    since = unstamped_since(session) if hours else None
+    if since is not None and now(session) - since > timedelta(hours=hours):
+        raise Unavailable(
+            f"the history has had no time-stamped checkpoint since {local(since):%Y-%m-%d %H:%M}; nothing is "
+            "signed until it has (“hoso history checkpoint” says what is missing)"
         )
 
 
