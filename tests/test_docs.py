@@ -22,6 +22,7 @@ import typer
 import yaml
 
 from infra.history import GENESIS, commit_to, leaf_hash, write_entry
+from infra.pdf.pages import REFUSALS
 from infra.pdf.verifying.words import FINDINGS
 from tasks.dossier.lifecycle import ENDED, MOVES, PAUSED, PORTAL_CODES, PORTAL_MOVES, Stage, Standing
 from tasks.dossier.offices import OfficeData, read_office
@@ -36,8 +37,8 @@ PAGES = sorted(
 LIFE, HISTORY, OPERATIONS = (
     ROOT / "docs" / f"{name}.md" for name in ("life-of-a-dossier", "history-format", "operations")
 )
-VERIFYING = ROOT / "docs" / "verifying.md"
 PEOPLE = ROOT / "docs" / "people.md"
+VERIFYING, SCREENING = ROOT / "docs" / "verifying.md", ROOT / "docs" / "screening.md"
 SUPERVISORS, GLOSSARY, README = ROOT / "docs/supervisors.md", ROOT / "docs/glossary.md", ROOT / "README.md"
 
 
@@ -191,8 +192,15 @@ def act_table() -> str:
     return "\n".join([*rows, ""])
 
 
+def refusal_table() -> str:
+    rows = ["| code | refused because | rule | what may be done |", "|---|---|---|---|"]
+    rows += [f"| `{code}` | {one.why} | {one.rule} | {one.way_out} |" for code, one in REFUSALS.items()]
+    return "\n".join([*rows, ""])
+
+
 TABLES = {
     ("acts", PEOPLE): act_table,
+    ("refusals", SCREENING): refusal_table,
     ("findings", VERIFYING): finding_table,
     ("attacks", VERIFYING): attack_table,
     ("stages", LIFE): stage_table,

@@ -126,7 +126,7 @@ class _Reader:
             name, operands = str(instruction.operator), list(instruction.operands)
             if name == "q":
                 if len(saved) >= _MOST_STATES:
-                    raise Unfit(f"The content of {self.where} is nested too deeply.", code="too-complex")
+                    raise Unfit(f"The content of {self.where} is nested too deeply.", code="nesting")
                 saved.append(copy.copy(state))
             elif name == "Q":
                 state = saved.pop() if saved else state
@@ -193,7 +193,7 @@ class _Reader:
             self.found.append(Placement(image=thing, matrix=state.matrix, clip=state.clip))
             return
         if depth >= _DEEPEST_FORM:
-            raise Unfit(f"The content of {self.where} is nested too deeply.", code="too-complex")
+            raise Unfit(f"The content of {self.where} is nested too deeply.", code="nesting")
         inner = copy.copy(state)
         if "/Matrix" in thing:
             inner.matrix = pikepdf.Matrix(*(float(number) for number in thing["/Matrix"])) @ state.matrix

@@ -3,9 +3,10 @@ What a scan becomes: full-page images, or a refusal that says what to do.
 
 Shared by the caller and by the child process that reads hostile files, so it imports nothing heavy.
 Rules quoted by refusals: SIG-08 (a digitised file is PDF, colour, at least 200 dpi, 100 % scale),
-SIG-10 (what is already signed is not signed again), CERT-01 (the original is paper), and three of this
-module: INTAKE-01 (a file is whole and not locked), INTAKE-02 (a scan is pictures and nothing else: no
-program, attachment, form, layer or note), INTAKE-03 (sizes, pixels, pages, time and memory are limited).
+SIG-10 (what is already signed is not signed again), SIG-20 (a result is signed by who issued it), CERT-01
+(the original is paper), and three of this module: INTAKE-01 (a file is whole and not locked), INTAKE-02 (a
+scan is pictures and nothing else: no program, attachment, form, layer or note), INTAKE-03 (sizes, pixels,
+pages, time and memory are limited, and reading comes to an end).
 """
 
 from __future__ import annotations
@@ -55,29 +56,121 @@ class Limits:
     #: Pixels of one page: A3 at 600 dpi has 70 million.
     pixels: int = 80_000_000
     page_mm: float = 1200.0
+    #: Objects of one PDF; a page of a scan takes about five.
+    objects: int = 200_000
     output_bytes: int = 400_000_000
     memory_bytes: int = 2_000_000_000
     cpu_seconds: int = 60
     wall_seconds: float = 120.0
 
 
-#: Each refusal's rule and way out; the sentence itself names the file and the page.
-REFUSALS: Mapping[str, tuple[str, str]] = MappingProxyType(
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file is not taken, by which rule, and what may be done."""
+
+    why: str
+    rule: str
+    way_out: str
+
+
+_AGAIN = "Scan the paper again as a plain PDF, JPEG or PNG."
+
+#: Every refusal by its code, which is stable for tests and statistics; the sentence names the file and the page.
+REFUSALS: Mapping[str, Refusal] = MappingProxyType(
     {
-        "empty": ("INTAKE-01", "Scan the original and give the file that holds its pages."),
-        "not-a-scan": ("SIG-08", "Scan the paper in colour as a plain PDF, JPEG or PNG, one picture a page."),
-        "truncated": ("INTAKE-01", "The file was cut off or damaged on its way: copy or scan it again."),
-        "encrypted": ("INTAKE-01", "Save the file without a password and give it again."),
-        "active-content": ("INTAKE-02", "Scan the paper again; a scan needs no program inside."),
-        "attachment": ("INTAKE-02", "Scan the paper again; give other files as originals of their own."),
-        "form": ("INTAKE-02", "Scan the paper again, without form fields or notes."),
-        "layers": ("INTAKE-02", "Scan the paper again as plain pictures, without layers."),
-        "signed": ("SIG-10", "A signed document is not certified as a copy: hand on the signed file itself."),
-        "born-digital": ("CERT-01", "Only a paper original is certified: scan the paper itself."),
-        "grey": ("SIG-08", "Scan the paper again in colour (RGB), at 200 dpi or more."),
-        "resolution": ("SIG-08", "Scan the paper again at 200 dpi or more, at 100 % scale."),
-        "too-large": ("INTAKE-03", "Scan at 200 to 300 dpi, or give the original in fewer or smaller files."),
-        "too-complex": ("INTAKE-03", "Scan the paper again as a plain PDF, JPEG or PNG."),
+        "empty": Refusal(
+            "there is no file, or nothing in it, or no page",
+            "INTAKE-01",
+            "Scan the original and give the file that holds its pages.",
+        ),
+        "not-a-scan": Refusal(
+            "a page is not one picture that fills it, or the file is neither PDF nor JPEG nor PNG",
+            "SIG-08",
+            "Scan the paper in colour as a plain PDF, JPEG or PNG, one picture a page.",
+        ),
+        "truncated": Refusal(
+            "the file is damaged or cut off, or its table of contents is broken",
+            "INTAKE-01",
+            "The file was cut off or damaged on its way: copy or scan it again.",
+        ),
+        "encrypted": Refusal(
+            "the file is locked, also where no password is asked for",
+            "INTAKE-01",
+            "Save the file without a password and give it again.",
+        ),
+        "javascript": Refusal(
+            "there is a script inside", "INTAKE-02", "Scan the paper again; a scan needs no program inside."
+        ),
+        "action": Refusal(
+            "the file does something by itself, when it is opened, printed, turned or touched",
+            "INTAKE-02",
+            "Scan the paper again; a scan needs no program inside.",
+        ),
+        "xfa": Refusal("there is an XFA form inside, which is a program", "INTAKE-02", _AGAIN),
+        "media": Refusal("there is sound, film or 3D inside", "INTAKE-02", _AGAIN),
+        "attachment": Refusal(
+            "there are other files inside",
+            "INTAKE-02",
+            "Scan the paper again; give other files as originals of their own.",
+        ),
+        "portfolio": Refusal(
+            "the file is a folder of other files",
+            "INTAKE-02",
+            "Scan the paper again; give other files as originals of their own.",
+        ),
+        "form": Refusal(
+            "there are form fields, links or notes on a page",
+            "INTAKE-02",
+            "Scan the paper again, without form fields or notes.",
+        ),
+        "layers": Refusal(
+            "there are layers that can be shown and hidden",
+            "INTAKE-02",
+            "Scan the paper again as plain pictures, without layers.",
+        ),
+        "signed": Refusal(
+            "the file is signed already",
+            "SIG-10",
+            "A signed document is not certified as a copy: hand on the signed file itself.",
+        ),
+        "unsigned": Refusal(
+            "a result of another agency carries no signature",
+            "SIG-20",
+            "Ask the issuing agency for the file that it signed.",
+        ),
+        "born-digital": Refusal(
+            "a page holds text or drawings instead of a scan",
+            "CERT-01",
+            "Only a paper original is certified: scan the paper itself.",
+        ),
+        "grey": Refusal(
+            "a page is grey or black and white",
+            "SIG-08",
+            "Scan the paper again in colour (RGB), at 200 dpi or more.",
+        ),
+        "resolution": Refusal(
+            "a page has less than 200 dpi",
+            "SIG-08",
+            "Scan the paper again at 200 dpi or more, at 100 % scale.",
+        ),
+        "page-size": Refusal("a page has no size, or one that cannot be told", "INTAKE-03", _AGAIN),
+        "too-large": Refusal(
+            "there are too many bytes, pages or pixels, or a page is larger than paper",
+            "INTAKE-03",
+            "Scan at 200 to 300 dpi, or give the original in fewer or smaller files.",
+        ),
+        "too-many-objects": Refusal("there are more objects than any document has", "INTAKE-03", _AGAIN),
+        "hybrid": Refusal(
+            "there are two tables of contents, so that two readers may see two documents", "INTAKE-03", _AGAIN
+        ),
+        "loop": Refusal(
+            "pages, fields, names, outlines, tables or drawings run in circles", "INTAKE-03", _AGAIN
+        ),
+        "nesting": Refusal("things are nested more deeply than in any document", "INTAKE-03", _AGAIN),
+        "bomb": Refusal("data unpacks to more than a document ever should", "INTAKE-03", _AGAIN),
+        "too-complex": Refusal(
+            "reading takes more time or memory than it may, or breaks the reader", "INTAKE-03", _AGAIN
+        ),
     }
 )
 
@@ -91,8 +184,8 @@ class Unfit(Forbidden):
 
     def __init__(self, message: str, *, code: str) -> None:
         self.code = code
-        rule, way_out = REFUSALS[code]
-        super().__init__(message, rule=rule, way_out=way_out)
+        refusal = REFUSALS[code]
+        super().__init__(message, rule=refusal.rule, way_out=refusal.way_out)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel between processes."""

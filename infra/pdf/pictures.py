@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from infra.pdf.pages import MediaType, Unfit
+from infra.pdf.profiles import rebuilt
 
 #: EXIF orientation → how Pillow turns the stored picture into the seen one (EXIF 2.32 §4.6.4, tag 0x0112).
 TURNS = {
@@ -132,14 +133,18 @@ def _cmyk_to_rgb(pixels: Image.Image) -> Image.Image:
 
 
 def rgb_profile(profile: bytes | None) -> bytes | None:
-    """Return an ICC profile if it is a sound one for RGB, else `None`, which readers take as sRGB."""
+    """
+    Return what an ICC profile says about colour, if it is a sound one for RGB, else `None`.
+
+    Readers take a picture without profile as sRGB.
+    """
     if not profile or len(profile) > _LARGEST_PROFILE:
         return None
     try:
         parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
     except (ImageCms.PyCMSError, OSError):
         return None
-    return profile if parsed.xcolor_space.strip() == "RGB" else None
+    return rebuilt(profile) if parsed.xcolor_space.strip() == "RGB" else None
 
 
 def declared_dpi(pixels: Image.Image) -> tuple[float, float] | None:

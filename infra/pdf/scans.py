@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from math import ceil, floor
 
 import pikepdf
-from pikepdf.exceptions import PikepdfError
 from PIL import Image
 
 from infra.pdf.content import Box, Placement, box_under, is_upright, placed_images
 from infra.pdf.pages import FORGIVEN_DPI, REQUIRED_DPI, Limits, PageImage, Unfit
 from infra.pdf.pictures import Picture, declared_dpi, open_picture, rgb_profile, to_rgb
-from infra.pdf.screening import screen
+from infra.pdf.screening import DAMAGE, opened, screen
 
 _MM_PER_INCH = 25.4
 _MM_PER_POINT = 25.4 / 72
@@ -29,12 +28,6 @@ _COVERAGE = 0.95
 _ROUNDING = 2
 
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-#: What the libraries raise when a PDF's objects are not what they must be. A hostile file chooses freely
-#: among these, so none of them is taken for a bug of ours.
-_DAMAGE = (
-    PikepdfError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError,
-)  # fmt: skip
-
 #: Quarter turns and mirrors: where a stored picture's right and up end → EXIF orientation.
 _ORIENTATIONS = {
     ((1, 0), (0, 1)): 1,
@@ -95,24 +88,8 @@ def _picture_page(name: str, content: bytes, limits: Limits) -> PageImage:
 
 def _pdf_pages(name: str, content: bytes, limits: Limits) -> Iterator[PageImage]:
     """Yield the pages of a PDF that has passed the screening."""
-    try:
-        pdf = pikepdf.open(io.BytesIO(content), attempt_recovery=False)
-    except pikepdf.PasswordError as error:
-        raise Unfit(f"{name} is encrypted.", code="encrypted") from error
-    except _DAMAGE as error:
-        raise Unfit(f"{name} is a damaged or incomplete PDF.", code="truncated") from error
-    with pdf:
-        if pdf.is_encrypted:
-            raise Unfit(f"{name} is encrypted.", code="encrypted")
-        try:
-            count = len(pdf.pages)
-            screen(pdf, content, name)
-        except _DAMAGE as error:
-            raise Unfit(f"{name} is a damaged PDF.", code="truncated") from error
-        if count == 0:
-            raise Unfit(f"{name} has no page.", code="empty")
-        if count > limits.pages:
-            raise Unfit(f"{name} has {count} pages, more than the {limits.pages} allowed.", code="too-large")
+    with opened(name, content) as pdf:
+        screen(pdf, content, name, limits)
         for number, page in enumerate(pdf.pages, start=1):
             where = f"{name}, page {number}"
             try:
@@ -123,9 +100,9 @@ def _pdf_pages(name: str, content: bytes, limits: Limits) -> Iterator[PageImage]
                 raise Unfit(
                     f"The picture of {where} is stored in an unusual way.", code="not-a-scan"
                 ) from error
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 if "memory limit" in str(error):
-                    raise Unfit(f"The picture of {where} unpacks to too much.", code="too-complex") from error
+                    raise Unfit(f"The picture of {where} unpacks to too much.", code="bomb") from error
                 raise Unfit(f"The content of {where} is damaged or incomplete.", code="truncated") from error
 
 
