@@ -27,7 +27,7 @@ REFUSED = {
     "javascript.pdf": "javascript",
     "open-action.pdf": "javascript",
     "launch.pdf": "action",
-    "page-action.pdf": "action",
+    "page-action.pdf": "javascript",
     "xfa.pdf": "xfa",
     "rich-media.pdf": "media",
     "hybrid.pdf": "hybrid",
