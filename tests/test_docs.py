@@ -78,7 +78,7 @@ def _said(node: ast.AST) -> Iterator[ast.expr]:
     """The expressions that become the `event` of an entry."""
     if isinstance(node, ast.Call):
         yield from (word.value for word in node.keywords if word.arg == "event")
-        if isinstance(node.func, ast.Name) and node.func.id == "_tell_list":
+        if isinstance(node.func, ast.Name) and node.func.id == "tell_list":
             yield from node.args
     elif isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)

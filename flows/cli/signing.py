@@ -13,15 +13,26 @@ from typing import Annotated
 import typer
 
 from flows.cli import app, exit_code, say_error
-from flows.cli.printing import AsJson, say, show, table
+from flows.cli.printing import AsJson, show, table
+from flows.cli.reviewing import (
+    leave_out_named,
+    listed,
+    open_one,
+    print_list,
+    print_outcome,
+    put_away,
+    review,
+)
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.services import services
 from infra.settings import read_secret
+from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
 from tasks.people.acting import scope
 from tasks.people.desk import logged_in
 from tasks.signing import acts
-from tasks.signing.acts import SignList, SignOutcome
+from tasks.signing.lists import SignList, SignOutcome
+from tasks.signing.outcomes import outcome_of, results_of
 
 OfficeOption = Annotated[str, typer.Option("--office", help="Code of the office (default: yours).")]
 
@@ -31,8 +42,26 @@ def sign(
     write: Annotated[
         bool, typer.Option("--list", help="Write the list and print its digest; sign nothing.")
     ] = False,
+    look: Annotated[
+        str,
+        typer.Option(
+            "--open", metavar="N|CODE/ORDINAL", help="Write one listed document to a private folder."
+        ),
+    ] = "",
+    to: Annotated[Path | None, typer.Option("--to", help="The folder for --open.")] = None,
     manifest: Annotated[
         str, typer.Option("--manifest", metavar="DIGEST", help="Sign exactly this list.")
+    ] = "",
+    without: Annotated[
+        list[str],
+        typer.Option(
+            "--leave-out",
+            metavar="CODE/ORDINAL[=FILE]",
+            help="Leave this one out; the reason is in FILE, in fd:NUMBER, or asked for.",
+        ),
+    ] = [],  # noqa: B006
+    outcome: Annotated[
+        str, typer.Option("--outcome", metavar="DIGEST", help="Say what became of a list.")
     ] = "",
     only: Annotated[list[str], typer.Option("--only", help="Only this dossier; may be repeated.")] = [],  # noqa: B006
     take: Annotated[
@@ -50,18 +79,25 @@ def sign(
 ) -> None:
     """Sign what waits for you: without options the list is shown, then you are asked."""
     me = logged_in()
+    if outcome:
+        print_outcome(outcome_of(outcome, me.staff, at=me.office), as_json=as_json)
+        return
+    if look:
+        chosen = listed(manifest, me)
+        value = open_one(chosen, look, me, to)
+        show(value, as_json=as_json, text=f"{value['file']}  SHA-256 {value['sha256']}")
+        return
     if manifest:
-        _sign(manifest, me, partial(_pin, pin_fd, pin_file), last_try=last_try, as_json=as_json)
-        return
-    written = _write(office or me.office, me, only, take)
-    if write:
-        _print_list(written, as_json=as_json)
-        return
-    _print_list(written, as_json=False)
-    if not typer.confirm(f"Sign these {len(written.documents)} documents?"):
-        raise Forbidden("nothing was signed.", rule="SIG-12", way_out="The list stays as it was written.")
-    ask = partial(_pin, pin_fd, pin_file)
-    _sign(written.digest, me, ask, last_try=last_try, as_json=as_json)
+        chosen = _of_today(listed(manifest, me), me, as_json=as_json)
+        leave_out_named(chosen, without, me)
+    else:
+        chosen = _write(office or me.office, me, only, take)
+        print_list(chosen, as_json=as_json and write)
+        if write:
+            return
+        leave_out_named(chosen, without, me)
+        review(chosen, me)
+    _sign(chosen.digest, me, partial(_pin, pin_fd, pin_file), last_try=last_try, as_json=as_json)
 
 
 @app.command("leave-out")
@@ -102,15 +138,24 @@ def _write(office: str, me: Actor, only: list[str], take: list[str]) -> SignList
     return acts.write_list(office, official, only=only or None)
 
 
-def _print_list(written: SignList, *, as_json: bool) -> None:
-    """Print a list for review, and its digest."""
-    if as_json:
-        show(written, as_json=True, text="")
-        return
-    rows = [(d.dossier, d.original, d.kind, d.pages, d.due_at, d.sha256[:16]) for d in written.documents]
-    columns = ("dossier", "original", "kind", "pages", "due", "SHA-256")
-    table(f"For {written.official}, {written.for_day}", columns, rows)
-    say(f"digest {written.digest}")
+def _of_today(chosen: SignList, me: Actor, *, as_json: bool) -> SignList:
+    """
+    Return the list itself, if it is today's; one of an earlier day is written anew, to be reviewed again.
+
+    The pages get today's date under their numbers, so they are other bytes than those that were reviewed.
+    """
+    if chosen.for_day == local(services().clock.now()).date():
+        return chosen
+    fresh = _write(chosen.office, me, [d.dossier for d in chosen.documents], [])
+    print_list(fresh, as_json=as_json)
+    if not sys.stdin.isatty():
+        raise Forbidden(
+            f"the list of {chosen.for_day} was written anew with today's pages; nothing was signed.",
+            rule="CERT-26",
+            way_out=f"Review it, then sign it with “hoso sign --manifest {fresh.digest[:16]}”.",
+        )
+    review(fresh, me)
+    return fresh
 
 
 def _pin(pin_fd: int | None, pin_file: Path | None) -> str:
@@ -145,6 +190,7 @@ def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_
     chosen = acts.unlock_list(digest, official, at=me.office)
     if on_pad:
         print("Type the PIN on the token's own pad.", file=sys.stderr)
+    out_before = {place for place, known in results_of(chosen.digest).items() if known.result == "left out"}
     outcomes: list[SignOutcome] = []
     try:
         with official_key(chosen.office, official, pin, last_try=last_try) as key:
@@ -153,18 +199,25 @@ def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_
                 lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256),
                 told=outcomes.append,
             )
-    except HosoError as error:
+    except (HosoError, KeyboardInterrupt) as error:
         acts.tell_refused_unlock(chosen, error)
         if outcomes:
             _print_outcomes(outcomes, as_json=as_json)
         raise
+    finally:
+        put_away(chosen)
     _print_outcomes(outcomes, as_json=as_json)
     if any(outcome.result == "not reached" for outcome in outcomes):
         acts.tell_refused_unlock(chosen, Unavailable("not every document was reached"))
-    if any(outcome.result in ("left out", "not reached") for outcome in outcomes):
+    _say_unsigned([o for o in outcomes if (o.dossier, o.original) not in out_before])
+
+
+def _say_unsigned(outcomes: list[SignOutcome]) -> None:
+    """End with a refusal when something was not signed that was to be."""
+    unsigned = [o for o in outcomes if o.result not in ("signed", "signed before")]
+    if unsigned:
         failed = Forbidden(
-            f"{sum(o.result in ('left out', 'not reached') for o in outcomes)} of {len(outcomes)} documents"
-            " were not signed.",
+            f"{len(unsigned)} of {len(outcomes)} documents were not signed.",
             rule="SIG-12",
             way_out="The table says why; write a new list for what can be signed.",
         )

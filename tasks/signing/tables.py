@@ -27,6 +27,22 @@ class SignListRow(SQLModel, table=True):
     ended_at: datetime | None = moment()
 
 
+class ListedDocumentRow(SQLModel, table=True):
+    """What an official did with one document of a list: looked at it, and what became of it."""
+
+    __tablename__ = "listed_document"
+
+    digest: str = Field(primary_key=True, foreign_key="sign_list.digest")
+    dossier: str = Field(primary_key=True, foreign_key="dossier.code")
+    ordinal: int = Field(primary_key=True)
+    #: When the official opened exactly the listed bytes, the first time.
+    opened_at: datetime | None = moment()
+    #: `signed`, `left out` (changed, or by the official), `refused`, `not reached`.
+    result: str | None = None
+    why: str = ""
+    ended_at: datetime | None = moment()
+
+
 class SignatureRow(SQLModel, table=True):
     """
     One step of one document's route: intended, then kept.

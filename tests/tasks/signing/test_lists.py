@@ -22,8 +22,9 @@ from tasks.certification.scanning import Presented
 from tasks.certification.steps import issue_copy, stale_copies
 from tasks.dossier.refusals import Refusal
 from tasks.dossier.tables import CertificateRow
-from tasks.signing.acts import SignOutcome, leave_out, sign_list, unlock_list, write_list
+from tasks.signing.acts import leave_out, sign_list, unlock_list, write_list
 from tasks.signing.keys import official_key
+from tasks.signing.lists import SignOutcome
 from tasks.signing.steps import sign_original
 from tests.world import PIN, World, small_scan
 
@@ -80,7 +81,7 @@ def test_unlocking_and_every_signature_are_in_the_history(world: World) -> None:
     written = write_list(office, "ha")
     assert results(signed_by(world, office, written.digest)) == ["signed"]
     assert results(signed_by(world, office, written.digest)) == ["signed before"]
-    assert world.events(f"list/{written.digest}") == ["list:written", "list:unlocked", "list:unlocked"]
+    assert world.events(f"list/{written.digest}") == ["list:written", *["list:unlocked", "list:ended"] * 2]
     unlocked = world.told(f"list/{written.digest}")[1]
     assert unlocked["list"] == written.digest
     assert unlocked["actor"]["post"] == "Phó Chủ tịch Ủy ban nhân dân xã"
@@ -209,7 +210,7 @@ class TestWhatChangedAfterItWasListed:
         with device_of(world, office):
             (outcome,) = signed_by(world, office, digest)
             assert device.present, "the token was touched"
-        assert outcome.result == "left out"
+        assert outcome.result == "refused"
         assert "not the one that was listed" in outcome.why
 
 
