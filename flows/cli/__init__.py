@@ -47,6 +47,7 @@ ROOMS = {
     "office": ("office", "procedure"),
     "rounds": ("registration",),
     "registering": ("registration",),
+    "consolidating": ("registration",),
     "verifying": ("verify",),
     "history": ("history",),
     "backups": ("backup", "restore"),

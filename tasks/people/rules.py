@@ -42,6 +42,8 @@ _OFFICIAL = Act(roles=("official",))
 _READING = Act(roles=("clerk", "official", "supervisor", "auditor"))
 _RUNNING = Act(roles=("clerk", "supervisor"))
 _ROUND = Act(roles=("clerk",), by_procedure=False)
+_ROUND_OFFICIAL = Act(roles=("official",), by_procedure=False)
+_ROUND_READING = Act(roles=("clerk", "official", "supervisor", "auditor"), by_procedure=False)
 _PEOPLE = Act(roles=("administrator",), by_procedure=False)
 
 #: Every act that a person can do, by the word of its command.
@@ -73,11 +75,18 @@ ACTS: Mapping[str, Act] = {
     "list": _READING,
     "results": _READING,
     "register": _READING,
-    "registration open": Act(roles=("official",), by_procedure=False),
-    "registration extend": Act(roles=("official",), by_procedure=False),
+    "registration open": _ROUND_OFFICIAL,
+    "registration extend": _ROUND_OFFICIAL,
+    "registration consolidate": _ROUND_OFFICIAL,
+    "registration sign": _ROUND_OFFICIAL,
+    "registration take-over": _ROUND_OFFICIAL,
+    "registration send": _ROUND,
+    "registration issued": _ROUND,
+    "registration export": Act(roles=("clerk", "official"), by_procedure=False),
+    "registration lists": _ROUND_READING,
     "registration unit": _ROUND,
     "registration units": _ROUND,
-    "registration status": _ROUND,
+    "registration status": _ROUND_READING,
     "registration reminders": _ROUND,
     "registration import": _ROUND,
     "registration enter": _ROUND,

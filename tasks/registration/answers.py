@@ -18,6 +18,7 @@ from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
 from tasks.registration.entries import in_time
 from tasks.registration.lifecycle import State, check_move
+from tasks.registration.lists import take_off
 from tasks.registration.rounds import hold_round, look_round, round_of, tell, unit_of, units_of
 from tasks.registration.tables import EntryRow, IssuedRow, PersonRow, RoundRow, UnitRow
 
@@ -101,7 +102,8 @@ def reject(code: str, entry_id: int, reason: str, *, by: Actor) -> State:
     """
     Take a row out with a reason and return where it stood; rejecting it twice changes nothing.
 
-    A row that has its certificate cannot be rejected any more. The unit may bring it again, corrected.
+    A row that has its certificate cannot be rejected any more, nor one on a list that is signed and not sent
+    yet. The unit may bring it again, corrected.
     History: `registration:row-rejected`, the words of the reason only as a commitment.
     """
     with services().database.transaction() as session:
@@ -117,6 +119,8 @@ def reject(code: str, entry_id: int, reason: str, *, by: Actor) -> State:
         if before == State.REJECTED:
             return before
         check_move(before, State.REJECTED)
+        if before == State.CONSOLIDATED:
+            take_off(session, entry)
         entry.state, entry.changed_at = State.REJECTED, now(session)
         session.add(entry)
         person = session.get(PersonRow, (entry_id, entry.version))

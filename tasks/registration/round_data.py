@@ -56,6 +56,8 @@ class RoundData(_Data):
     #: Who signs the consolidated list: an official and then the seal (SIG-12), or the seal alone where nobody
     #: signs it because the letter that it belongs to is signed (SIG-16).
     signed_by: Literal["official-and-seal", "seal"] = "official-and-seal"
+    #: In which capacities an official may sign the list, preferred ones first (AUTH-01).
+    capacities: tuple[str, ...] = ("TM.", "KT.", "TL.", "TUQ.", "own")
     units: tuple[UnitData, ...] = ()
 
     @field_validator("deadline")

@@ -122,15 +122,17 @@ class PersonRow(SQLModel, table=True):
 
 
 class ListRow(SQLModel, table=True):
-    """A consolidated list of a round: numbered, dated, and sent once."""
+    """A consolidated list of a round, for one kind of subject: numbered, and sent once."""
 
     __tablename__ = "registration_list"
 
     round: str = Field(primary_key=True, foreign_key="registration_round.code")
     ordinal: int = Field(primary_key=True)
+    subject: str
     #: Number and notation of the document, `12/DS-UBND`.
     number: str
-    day: date
+    #: The official that its page is addressed to; nobody where the seal alone signs it (SIG-16).
+    official: str | None = None
     made_at: datetime = moment(nullable=False)
     sent_at: datetime | None = moment()
     sent_with: str | None = None
@@ -148,12 +150,18 @@ class PaperRow(SQLModel, table=True):
 
     round: str = Field(primary_key=True)
     list_ordinal: int = Field(primary_key=True)
-    subject: str = Field(primary_key=True)
     #: `workbook`, `frozen`, `approved` (by the official), `sealed`
     kind: str = Field(primary_key=True)
+    #: Counts the days on which the page was made anew, before anybody had signed it.
+    revision: int = Field(primary_key=True)
     sha256: str
     key: str
     size: int
+    #: The day that the page says, and the rows that stand on it, as the history names them.
+    for_day: date
+    rows_sha256: str
+    #: What the page prints of its official: `lines`, the capacity line by line.
+    facts: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     made_at: datetime = moment(nullable=False)
 
 
@@ -161,17 +169,22 @@ class PaperSignatureRow(SQLModel, table=True):
     """One signature of a list's document: intended before the token is touched, then kept; at most one a field."""
 
     __tablename__ = "registration_signature"
-    __table_args__ = (UniqueConstraint("document_sha256", "field"),)
+    __table_args__ = (UniqueConstraint("round", "list_ordinal", "revision", "field"),)
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
     round: str = Field(index=True)
     list_ordinal: int
-    subject: str
+    revision: int
     field: str
     signer: str
     certificate_sha256: str
     document_sha256: str
     intended_at: datetime = moment(nullable=False)
+    #: How often the token was to be asked, and whether the end of the last try is still to be told.
+    tries: int = 0
+    open_try: bool = False
+    #: By which authority it is signed, so that it stays explained.
+    decision: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     kept_key: str
     kept_sha256: str | None = None
     level: str | None = None
