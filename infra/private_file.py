@@ -38,21 +38,33 @@ def read_private(path: Path) -> str:
     Raises `FileNotFoundError` when there is none, and `Forbidden` (LOGIN-03) when it is a link, belongs to
     another user, or lets its group or others in: looked at on the open file, so that it cannot be exchanged.
     """
+    # A pipe in its place must not keep whoever reads it waiting.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = os.open(path, flags)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise _not_private(path, error.strerror or "it cannot be opened") from error
-    with os.fdopen(file, encoding="utf-8") as opened:
-        said = os.fstat(opened.fileno())
-        if not stat.S_ISREG(said.st_mode):
-            raise _not_private(path, "it is no ordinary file")
-        if said.st_uid != os.geteuid():
-            raise _not_private(path, "it belongs to another user")
-        if said.st_mode & 0o077:
-            raise _not_private(path, f"its mode is {stat.S_IMODE(said.st_mode):04o}, others can reach it")
-        return opened.read().rstrip("\n")
+    try:
+        why = _why_not(os.fstat(file))
+        if why:
+            raise _not_private(path, why)
+        with os.fdopen(os.dup(file), encoding="utf-8") as opened:
+            return opened.read().rstrip("\n")
+    finally:
+        os.close(file)
+
+
+def _why_not(said: os.stat_result) -> str:
+    """Return why an open file is not its user's own; empty when it is."""
+    if not stat.S_ISREG(said.st_mode):
+        return "it is no ordinary file"
+    if said.st_uid != os.geteuid():
+        return "it belongs to another user"
+    if said.st_mode & 0o077:
+        return f"its mode is {stat.S_IMODE(said.st_mode):04o}, others can reach it"
+    return ""
 
 
 def _not_private(path: Path, why: str) -> Forbidden:

@@ -214,7 +214,8 @@ class World:
         )
         of = {str(row[0]): str(row[1]) for row in named}
         for word in map(str, words):
-            found = [code for code in (word, word.rsplit("-", 2)[0], of.get(word)) if code in known]
+            names = (word, word.rsplit("-", 2)[0], word.partition("/")[0], of.get(word))
+            found = [code for code in names if code in known]
             if found:
                 return found[0]
         return known[0] if known else self.office()

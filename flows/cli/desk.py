@@ -14,7 +14,7 @@ from infra.errors import Forbidden
 from infra.private_file import read_private
 from infra.services import services
 from tasks.dossier.moves import Actor
-from tasks.people.acting import acting, may
+from tasks.people.acting import acting
 from tasks.people.desk import logged_in
 from tasks.people.rules import EVERY
 
@@ -24,19 +24,18 @@ ENGINEER = Actor(role="engineer")
 
 def administrator(session: Session, act: str, *, office: str = EVERY) -> Actor:
     """
-    Return who may do an act of the administration: an administrator, or who holds the owner's password here.
+    Return who may do an act of the administration: an administrator, or an engineer who sets things up.
 
-    An administrator is logged in; the password file on this machine is how an installation gets its first
-    people. Raises `Forbidden`: LOGIN-01 when nobody is logged in, AUTH-06 when the person is no administrator there.
+    An engineer is whoever types where nobody is logged in and the password file of the tables' owner works:
+    that is how an installation gets its first people. Raises `Forbidden`: LOGIN-01 when it is neither,
+    AUTH-06 when the person who is logged in is no administrator there.
     """
-    me: Actor | None = None
     try:
         me = logged_in()
-    except Forbidden:
-        if not holds_owner(services().settings):
-            raise
-    if me is None or (not may(session, me, act, office=office) and holds_owner(services().settings)):
-        return ENGINEER
+    except Forbidden as error:
+        if error.rule == "LOGIN-01" and holds_owner(services().settings):
+            return ENGINEER
+        raise
     return acting(session, me, act, office=office)
 
 

@@ -54,7 +54,13 @@ class Scope:
 
 
 def acting(
-    session: Session, by: Actor, act: str, *, office: str, procedure: str = EVERY, dossier: str = ""
+    session: Session,
+    by: Actor,
+    act: str,
+    *,
+    office: str,
+    procedure: str = EVERY,
+    about: DossierRow | None = None,
 ) -> Actor:
     """
     Return the person as the history names one who does this act, with the role that allows it.
@@ -66,13 +72,13 @@ def acting(
         return by
     role = role_for(act, held(session, by.office, by.staff), office=office, procedure=procedure)
     if role is None:
-        raise _refused(session, by, act, office=office, procedure=procedure, dossier=dossier)
+        raise _refused(session, by, act, office=office, procedure=procedure, about=about)
     return _as(session, by, role)
 
 
 def acting_on(session: Session, by: Actor, act: str, dossier: DossierRow) -> Actor:
     """Return the person as one who does this act on a dossier; raises `NotAllowed` (AUTH-06)."""
-    return acting(session, by, act, office=dossier.office, procedure=dossier.procedure, dossier=dossier.code)
+    return acting(session, by, act, office=dossier.office, procedure=dossier.procedure, about=dossier)
 
 
 def scope(session: Session, by: Actor, act: str, *, office: str | None = None) -> Scope:
@@ -89,13 +95,8 @@ def scope(session: Session, by: Actor, act: str, *, office: str | None = None) -
             if r.office in (EVERY, office)
         ]
     if not roles:
-        raise _refused(session, by, act, office=office or by.office, procedure=EVERY, dossier="")
+        raise _refused(session, by, act, office=office or by.office, procedure=EVERY, about=None)
     return Scope(actor=_as(session, by, roles[0].role), roles=tuple(roles))
-
-
-def may(session: Session, by: Actor, act: str, *, office: str, procedure: str = EVERY) -> bool:
-    """Whether a person may do an act now, without writing anything: for what is only offered."""
-    return role_for(act, held(session, by.office, by.staff), office=office, procedure=procedure) is not None
 
 
 def _as(session: Session, by: Actor, role: str) -> Actor:
@@ -105,7 +106,7 @@ def _as(session: Session, by: Actor, role: str) -> Actor:
 
 
 def _refused(
-    session: Session, by: Actor, act: str, *, office: str, procedure: str, dossier: str
+    session: Session, by: Actor, act: str, *, office: str, procedure: str, about: DossierRow | None
 ) -> NotAllowed:
     """Write a refusal into the history, and return it."""
     needed = ACTS[act].roles if act in ACTS else ()
@@ -118,10 +119,10 @@ def _refused(
         "rule": "AUTH-06",
         "needs": list(needed),
     }
-    if dossier:
-        facts["dossier"] = dossier
+    if about is not None:
+        facts |= {"dossier": about.code, "from": str(about.stage), "to": str(about.stage)}
     with services().database.transaction() as own:
-        record(own, dossier or office, facts)
+        record(own, about.code if about is not None else office, facts)
     here = f"at {office}" + ("" if procedure == EVERY else f" for {procedure}")
     who = f"{by.office}/{by.staff}" if by.staff else f"the {by.role or 'nobody'}"
     if by.staff and works_here(session, by.office, by.staff) is None:
