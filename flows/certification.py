@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from flows.running import Aside, step
-from tasks.certification import steps
+from tasks.certification import results, steps
 
 reserve_number = step(
     steps.reserve_number, name="reserve-number", run_name="reserve number of original {ordinal}"
 )
 issue_copy = step(steps.issue_copy, name="issue-copy", run_name="issue copy of original {ordinal}")
 issue_anew = step(steps.issue_copy, name="issue-copy", run_name="issue copy of original {ordinal} anew")
-accept_result = step(steps.accept_result, name="accept-result", run_name="accept result {ordinal}")
+accept_result = step(results.accept_result, name="accept-result", run_name="accept result {ordinal}")
 
 
 async def certification(code: str) -> None:
@@ -25,7 +25,7 @@ async def certification(code: str) -> None:
     for ordinal in await asyncio.to_thread(steps.copies_to_issue_anew, code):
         with aside:
             await issue_anew(code, ordinal)
-    for ordinal in await asyncio.to_thread(steps.results_to_accept, code):
+    for ordinal in await asyncio.to_thread(results.results_to_accept, code):
         with aside:
             await accept_result(code, ordinal)
     aside.settle()

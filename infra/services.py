@@ -182,6 +182,18 @@ class Services:
         """The certificates (DER) between the anchors and the officials."""
         return _certificates(self.settings.trust_anchors.parent / "chain")
 
+    @cached_property
+    def foreign_anchors(self) -> tuple[bytes, ...]:
+        """The certificates (DER) that the chains of other agencies' signatures must end at."""
+        folder = self.settings.foreign_anchors
+        return self.anchors if folder is None else _certificates(folder)
+
+    @cached_property
+    def foreign_chain(self) -> tuple[bytes, ...]:
+        """The certificates (DER) between those anchors and other agencies, besides what their files bring."""
+        folder = self.settings.foreign_anchors
+        return self.chain if folder is None else _certificates(folder.parent / "chain")
+
 
 def _certificates(folder: Path) -> tuple[bytes, ...]:
     """Return every certificate of a folder's PEM files as DER."""

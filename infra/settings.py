@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     #: Folder of PEM certificates that signatures are checked against.
     trust_anchors: Path = Path("var/stack/pki/anchors")
 
+    #: Folder of PEM certificates that other agencies' results are checked against; empty: the same folder.
+    foreign_anchors: Path | None = None
+
     #: The time-stamping authority (RFC 3161), and another that is asked when it fails; empty: none.
     tsa_url: str = ""
     tsa_second_url: str = ""

@@ -20,6 +20,7 @@ from tasks.delivery.tables import PublicationRow
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor, Telling, look, originals_of, tell
 from tasks.dossier.register import RegisterEntryRow, number_of, short_number
+from tasks.dossier.releases import released
 from tasks.dossier.tables import (
     ApplicantRow,
     CounterTaskRow,
@@ -276,23 +277,15 @@ def results(
 def _released(session: Session, seen: Scope) -> list[tuple[str, str, str, str]]:
     """Return every certified or returned document that a person may see: number, hash, standing, dossier."""
     query = (
-        select(OriginalRow, DocumentRow)
+        select(OriginalRow)
         .join(DossierRow, col(DossierRow.code) == col(OriginalRow.dossier))
-        .join(
-            DocumentRow,
-            (col(DocumentRow.dossier) == col(OriginalRow.dossier))
-            & (col(DocumentRow.ordinal) == col(OriginalRow.ordinal)),
-        )
-        .where(
-            OriginalRow.standing == "valid",
-            col(DocumentRow.kind).in_(["sealed", "result"]),
-            seen.within(DossierRow.office, DossierRow.procedure),
-        )
-        .order_by(col(DocumentRow.id))
+        .where(OriginalRow.standing == "valid", seen.within(DossierRow.office, DossierRow.procedure))
+        .order_by(col(OriginalRow.dossier), col(OriginalRow.ordinal))
     )
+    found = [(original, released(session, original).document) for original in session.exec(query)]
     return [
         (number_of(session, o.dossier, o.ordinal) or o.dossier, d.sha256, str(o.standing), o.dossier)
-        for o, d in session.exec(query)
+        for o, d in sorted(found, key=lambda one: one[1].id or 0)
     ]
 
 

@@ -107,6 +107,9 @@ def document(
     code: str,
     ordinal: int,
     out: Annotated[Path, typer.Option("--out", help="Where the PDF is written.")],
+    note: Annotated[
+        bool, typer.Option("--note", help="The delivery note of a result that takes no signature.")
+    ] = False,
 ) -> None:
     """Write the newest document of an original as a PDF: frozen, signed, or sealed."""
     from tasks.dossier.papers import newest, read
@@ -115,8 +118,11 @@ def document(
     with services().database.transaction() as session:
         dossier = look(session, code)
         reader = acting_on(session, me, "document", dossier)
-        kinds = ("sealed", "approved", "frozen", "result")
-        found = [newest(session, code, ordinal, kind) for kind in kinds]
+        frozen = newest(session, code, ordinal, "frozen")
+        noted = frozen is not None and bool(frozen.facts.get("note"))
+        # A result that takes no signature is itself the document; what is frozen and sealed is its note.
+        kinds = ("result",) if noted and not note else ("sealed", "approved", "frozen", "result")
+        found = [newest(session, code, ordinal, kind) for kind in kinds] if noted or not note else []
         count = len(originals_of(session, code))
         row = next((one for one in found if one is not None), None)
         if row is not None:

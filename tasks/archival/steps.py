@@ -35,12 +35,13 @@ from tasks.dossier.moves import (
     procedure_of,
     tell,
 )
-from tasks.dossier.papers import content_key, newest, read, sha256_of, store_content
+from tasks.dossier.papers import content_key, read, sha256_of, store_content
 from tasks.dossier.register import number_of
+from tasks.dossier.releases import released
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
 from tasks.people.acting import acting_on, scope
 
-_EXTENSIONS = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
+_EXTENSIONS = {"application/pdf": "pdf", "application/json": "json", "image/jpeg": "jpg", "image/png": "png"}
 
 #: The OCFL storage root within the bucket; the probe keeps its own objects beside it.
 ARCHIVE_ROOT = "archive/"
@@ -229,18 +230,16 @@ def _describe(
     office = office_of(session, dossier.office)
     records = []
     for original in originals:
-        final = newest(session, dossier.code, original.ordinal, "sealed") or newest(
-            session, dossier.code, original.ordinal, "result"
-        )
-        valid = original.standing == Standing.VALID and final is not None
+        valid = original.standing == Standing.VALID
+        final = released(session, original).document if valid else None
         records.append(
             Record(
                 ordinal=original.ordinal,
                 title=original.kind,
                 number=number_of(session, dossier.code, original.ordinal),
                 pages=original.pages,
-                sha256=final.sha256 if valid and final else "",
-                issued_on=local(final.made_at).date().isoformat() if valid and final else "",
+                sha256=final.sha256 if final else "",
+                issued_on=local(final.made_at).date().isoformat() if final else "",
                 standing=str(original.standing),
             )
         )
@@ -275,7 +274,11 @@ def _validation(content: bytes) -> list[Json]:
             "trusted": s.trusted,
             "covers_whole_file": s.covers_whole_file,
         }
-        for s in signatures_of(content, anchors=parts.anchors, chain=parts.chain)
+        for s in signatures_of(
+            content,
+            anchors=(*parts.anchors, *parts.foreign_anchors),
+            chain=(*parts.chain, *parts.foreign_chain),
+        )
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infra.errors import Forbidden
+from infra.pdf.foreign import Examined
 from tasks.dossier.procedures import Fee
 
 
@@ -62,3 +63,31 @@ def comparison_is_complete(compared: int, pages: int, *, ordinal: int) -> None:
             rule="CERT-02",
             way_out="Compare every page and say so with --compared.",
         )
+
+
+def result_faults(examined: Examined, *, refuse_weak: bool) -> list[str]:
+    """
+    Return why another agency's result is not handed on, one sentence a fault; none: every signature holds.
+
+    >>> broken = Examined(unreadable="it is not signed", signatures=(), whole=False, prepared=None, why_not=None)
+    >>> result_faults(broken, refuse_weak=True)
+    ['the result cannot be judged: it is not signed']
+    """
+    if examined.unreadable:
+        return [f"the result cannot be judged: {examined.unreadable}"]
+    faults: list[str] = []
+    for one in examined.signatures:
+        where = f"the signature in {one.field}"
+        if not one.intact:
+            faults.append(f"{where} does not hold")
+        elif not one.changes_allowed:
+            faults.append(f"{where} does not allow what was added after it")
+        if not one.time:
+            faults.append(f"{where} does not say when it was made")
+        elif not one.trusted:
+            faults.append(f"{where} is not trusted ({one.trust_problem})")
+        if one.weak and refuse_weak:
+            faults.append(f"{where} rests on {one.digest.upper()}, which is too weak")
+    if not examined.whole:
+        faults.append("something was added after the last signature")
+    return faults

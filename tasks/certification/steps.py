@@ -10,7 +10,6 @@ from sqlmodel import Session
 from infra.database import now
 from infra.errors import Broken
 from infra.history import Json
-from infra.pdf.checking import signatures_of
 from infra.pdf.fields import place_fields
 from infra.pdf.pages import PageImage
 from infra.services import services
@@ -29,7 +28,7 @@ from tasks.dossier.moves import (
     tell,
 )
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import Paper, all_of, keep, newest, read, store_content
+from tasks.dossier.papers import Paper, all_of, keep, read, store_content
 from tasks.dossier.procedures import SignatureStep
 from tasks.dossier.register import line_of, number_text, reserve
 from tasks.dossier.routes import address, addressed_to, approvals, frozen_of, route_of
@@ -251,46 +250,3 @@ def _line_text(session: Session, code: str, ordinal: int) -> str | None:
     if line is None or line.state == "void":
         return None
     return number_text(line.number, line.book, line.year, line.symbol)
-
-
-def accept_result(code: str, ordinal: int) -> bool:
-    """
-    Take another agency's signed result as it is, once its signatures were found intact (SIG-10, SIG-20).
-
-    Whether the signers are trusted depends on anchors of other authorities and is not decided here. A
-    result whose signatures do not hold goes back to the examiner with the reason.
-    """
-    parts = services()
-    with parts.database.transaction() as session:
-        document = newest(session, code, ordinal, "result")
-        original = original_of(session, code, ordinal)
-        if document is None or original.standing != Standing.RECEIVED:
-            return False
-    try:
-        found = signatures_of(read(document), anchors=parts.anchors, chain=parts.chain)
-    except Broken:
-        found = []  # What cannot be read as a signed PDF is no result; the examiner hears of it.
-    sound = bool(found) and all(s.intact for s in found) and found[-1].covers_whole_file
-    with parts.database.transaction() as session:
-        dossier, original = hold(session, code), original_of(session, code, ordinal)
-        if original.standing != Standing.RECEIVED:
-            return False
-        original.standing = Standing.VALID if sound else Standing.LEFT_OUT
-        original.reason = None if sound else "the signatures of the result do not hold"
-        session.add(original)
-        facts: dict[str, Json] = {
-            "original": ordinal,
-            "doc": {"sha256": document.sha256, "size": document.size, "sig_count": len(found)},
-            "sound": sound,
-        }
-        follow(session, dossier, Telling(event="result:checked", facts=facts))
-        return sound
-
-
-def results_to_accept(code: str) -> list[int]:
-    """Return the other agencies' results that were received and not looked at yet."""
-    with services().database.transaction() as session:
-        dossier = look(session, code)
-        if dossier.stage != Stage.RECEIVED or procedure_of(session, dossier).kind != "return":
-            return []
-        return [o.ordinal for o in originals_of(session, code) if o.standing == Standing.RECEIVED]

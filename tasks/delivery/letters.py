@@ -26,6 +26,14 @@ _MUST_HOLD = {
 }
 
 
+#: What a delivery note is for.
+_WITH_NOTE = """4. Phiếu giao kết quả kèm theo ghi mã băm SHA-256 của tệp kết quả; mã băm tính từ tệp phải trùng khớp.
+"""
+
+#: What the file of a delivery note is called, behind code and ordinal of its result.
+NOTE = "phieu-giao"
+
+
 def _message(
     *, office: OfficeData, to: str, message_id: str, subject: str, body: str, code: str
 ) -> EmailMessage:
@@ -54,6 +62,7 @@ def result_message(
     certified: bool,
 ) -> EmailMessage:
     """Return the e-mail that carries a result, with how to verify it (CERT-05, DOS-28)."""
+    with_note = any(NOTE in name for name, _ in files)
     body = f"""Kính gửi Ông/Bà,
 
 Kết quả giải quyết hồ sơ {code} được gửi kèm thư này ({len(files)} tệp PDF đã ký số).
@@ -62,7 +71,7 @@ Cách kiểm tra chữ ký số:
 1. Lưu tệp PDF về máy, không sửa tệp: tài liệu này có giá trị ở dạng điện tử.
 2. Mở tệp bằng phần mềm đọc PDF có chức năng kiểm tra chữ ký, hoặc dùng công cụ tại {verify_url}.
 3. {_MUST_HOLD[certified]}
-"""
+{_WITH_NOTE if with_note else ""}"""
     message = _message(
         office=office,
         to=to,

@@ -8,11 +8,11 @@ from email.message import EmailMessage
 from sqlmodel import Session, col, select
 
 from infra.database import now
-from infra.errors import Broken, Forbidden, Unavailable
+from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.mail import Outcome
 from infra.services import services
-from tasks.delivery.letters import result_message
+from tasks.delivery.letters import NOTE, result_message
 from tasks.delivery.rules import Next, after, message_id
 from tasks.delivery.tables import LegRow, PublicationRow
 from tasks.dossier.lifecycle import Stage, Standing
@@ -28,9 +28,10 @@ from tasks.dossier.moves import (
     tell,
 )
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import newest, read
+from tasks.dossier.papers import read
 from tasks.dossier.register import number_of
-from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DocumentRow, DossierRow, OriginalRow
+from tasks.dossier.releases import released
+from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DossierRow, OriginalRow
 
 #: Legs that ended in one of these states brought the result to the applicant.
 DELIVERED = frozenset({"accepted", "collected", "confirmed"})
@@ -105,7 +106,7 @@ def publish(code: str) -> bool:
         for original in valid_originals(session, code):
             if session.get(PublicationRow, (code, original.ordinal)) is not None:
                 continue
-            document = final_document(session, original)
+            document = released(session, original).document
             fresh = True
             session.add(
                 PublicationRow(
@@ -144,16 +145,6 @@ def legs_of(session: Session, code: str) -> list[LegRow]:
 def valid_originals(session: Session, code: str) -> list[OriginalRow]:
     """Return the originals whose result is released."""
     return [o for o in originals_of(session, code) if o.standing == Standing.VALID]
-
-
-def final_document(session: Session, original: OriginalRow) -> DocumentRow:
-    """Return an original's released document: sealed by the agency, or another agency's signed result."""
-    document = newest(session, original.dossier, original.ordinal, "sealed") or newest(
-        session, original.dossier, original.ordinal, "result"
-    )
-    if document is None:
-        raise Broken(f"{original.dossier}/{original.ordinal} is valid but has no released document")
-    return document
 
 
 def _open_leg(session: Session, dossier: DossierRow, channel: str) -> None:
@@ -203,10 +194,14 @@ def _begin(code: str, channel: str) -> _Errand | None:
         leg.message_id = message_id(f"{code}/{channel}/{leg.errand}", office.mailbox)
         session.add(leg)
         tell(session, dossier, Telling(event="leg:tried", facts={"channel": channel, "try": leg.attempts}))
-        documents = [(o, final_document(session, o)) for o in valid_originals(session, code)]
+        documents = [(o, released(session, o)) for o in valid_originals(session, code)]
         certified = procedure_of(session, dossier).kind == "certification"
         address = applicant.account if channel == "portal" else applicant.email
-    files = tuple((f"{code}-{original.ordinal}.pdf", read(document)) for original, document in documents)
+    files: list[tuple[str, bytes]] = []
+    for original, result in documents:
+        files.append((f"{code}-{original.ordinal}.pdf", read(result.document)))
+        if result.note is not None:
+            files.append((f"{code}-{original.ordinal}-{NOTE}.pdf", read(result.note)))
     return _Errand(
         code=code,
         channel=channel,
@@ -215,7 +210,7 @@ def _begin(code: str, channel: str) -> _Errand | None:
         address=address or "",
         office=office,
         certified=certified,
-        files=files,
+        files=tuple(files),
     )
 
 

@@ -13,11 +13,12 @@ from infra.pdf.pages import PageImage
 from infra.pdf.qr import qr_svg
 from infra.pdf.typeset import JSON, typeset
 from tasks.forms.rules import STRIP_HEIGHT, least_width, official_boxes
-from tasks.forms.values import ECopy, Letter, LetterKind, Receipt
+from tasks.forms.values import DeliveryNote, ECopy, Letter, LetterKind, Receipt
 
 _TASKS = Path(__file__).resolve().parents[1]
 _LAYOUT = Path(__file__).with_name("layout.typ")
 _E_COPY = _TASKS / "certification" / "forms" / "e_copy.typ"
+_DELIVERY_NOTE = _TASKS / "certification" / "forms" / "delivery_note.typ"
 _RECEIPT = _TASKS / "appointment" / "forms" / "receipt.typ"
 _LETTERS = _TASKS / "appointment" / "forms"
 
@@ -67,6 +68,42 @@ def e_copy(copy: ECopy) -> bytes:
             **{name: page.content for name, page in zip(names, copy.pages, strict=True)},
         },
         date=copy.date.astimezone(HANOI),
+        imports=(_LAYOUT,),
+    )
+
+
+def delivery_note(note: DeliveryNote) -> bytes:
+    """
+    Return the one-page note to a result that takes no signature of ours; same data, same bytes.
+
+    The upper right corner of the page is free for the centre's signature. Raises what `typeset` raises.
+    """
+    digits = " ".join(note.sha256[at : at + 8] for at in range(0, len(note.sha256), 8))
+    return typeset(
+        _DELIVERY_NOTE,
+        values={
+            "head": asdict(note.head),
+            "date": printed_date(note.date),
+            "code": note.code,
+            "ordinal": note.ordinal,
+            "number": f"{note.code}/{note.ordinal}",
+            "procedure": note.procedure,
+            "kind": note.kind,
+            "sha256": digits,
+            "size": f"{note.size:,}".replace(",", "."),
+            "signatures": [
+                {
+                    "signer": one.signer,
+                    "organisation": one.organisation,
+                    "issuer": one.issuer,
+                    "at": f"{one.at.astimezone(HANOI):%d/%m/%Y %H:%M:%S}" if one.at else "",
+                }
+                for one in note.signatures
+            ],
+            "verify_url": note.verify_url,
+        },
+        images={},
+        date=note.date.astimezone(HANOI),
         imports=(_LAYOUT,),
     )
 

@@ -102,6 +102,33 @@ class Receipt:
     qr: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotedSignature:
+    """One signature of a result, as its delivery note names it."""
+
+    signer: str
+    organisation: str
+    issuer: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryNote:
+    """What goes with another agency's result that takes no further signature."""
+
+    head: Letterhead
+    date: datetime
+    code: str
+    ordinal: int
+    procedure: str
+    kind: str
+    #: Of the result's file, in lower-case hex.
+    sha256: str
+    size: int  # bytes
+    signatures: tuple[NotedSignature, ...]
+    verify_url: str
+
+
 class LetterKind(StrEnum):
     """The letters of the counter; the numbers are those of the forms in TT 03/2025/TT-VPCP (DOS-10)."""
 

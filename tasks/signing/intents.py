@@ -124,7 +124,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 ordinal=ordinal,
                 revision=original.revision,
                 field=field,
-                field_is_first=document.kind == "frozen",
+                field_is_first=document.kind == "frozen" and not document.facts.get("foreign"),
                 document_sha256=document.sha256,
                 document_key=document.key,
                 certificate_sha256=certificate,

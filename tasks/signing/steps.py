@@ -36,7 +36,7 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.papers import Paper, keep, newest, sha256_of, store_content
 from tasks.dossier.register import certify_number
-from tasks.dossier.routes import route_of
+from tasks.dossier.routes import frozen_of, route_of
 from tasks.signing.authorising import Signer, authorise, same_authority, signed_fields, why
 from tasks.signing.intents import Intent, intend, is_the_day
 from tasks.signing.tables import SignatureRow
@@ -138,13 +138,17 @@ def validate(code: str, ordinal: int) -> bool:
         procedure = procedure_of(session, dossier)
         document = newest(session, code, ordinal, "sealed")
         route = [step.field for step in route_of(session, original, procedure)]
+        frozen = frozen_of(session, original)
+        # Another agency's signatures, which were judged when its result came in and must still hold.
+        foreign = int(frozen.facts.get("foreign", 0)) if frozen is not None else 0
     if document is None:
         raise Broken(f"{code}/{ordinal} is sealed but has no sealed document")
     content = parts.work.get(document.key)
     found = signatures_of(content, anchors=parts.anchors, chain=parts.chain)
     needed = LEVELS.index(procedure.evidence.release)
-    sound = [s.field for s in found if s.intact and s.trusted and s.level in LEVELS[needed:]]
-    whole = bool(found) and found[-1].covers_whole_file
+    theirs, ours = found[:foreign], found[foreign:]
+    sound = [s.field for s in ours if s.intact and s.trusted and s.level in LEVELS[needed:]]
+    whole = bool(found) and found[-1].covers_whole_file and all(s.intact for s in theirs)
     if sound != route or not whole or sha256_of(content) != document.sha256:
         raise Broken(f"{code}/{ordinal}: the sealed document shows {sound} where {route} is needed")
     with parts.database.transaction() as session:
@@ -157,7 +161,7 @@ def validate(code: str, ordinal: int) -> bool:
         facts: dict[str, Json] = {
             "original": ordinal,
             "doc": {"sha256": document.sha256, "size": document.size, "sig_count": len(found)},
-            "levels": [s.level for s in found],
+            "levels": [s.level for s in ours],
         }
         follow(session, dossier, Telling(event="document:validated", facts=facts))
     return True

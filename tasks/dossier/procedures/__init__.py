@@ -167,6 +167,8 @@ class Procedure(_Data):
     no_signatory: bool = False
     #: What a copy that the agency marks is called on it (SIG-07).
     copy_form: Literal["SAO Y", "SAO LỤC", "TRÍCH SAO"] = "SAO Y"
+    #: Whether another agency's result whose signatures rest on SHA-1 is refused, or returned and flagged.
+    weak_signatures: Literal["refuse", "flag"] = "refuse"
     #: The papers of the office that carry the agency's signature before they are sent (DOS-11).
     sealed_papers: tuple[PaperKind, ...] = ()
 

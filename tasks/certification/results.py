@@ -1,0 +1,217 @@
+"""Another agency's signed result: judged, then made ready for the centre's own signature (SIG-10, SIG-19)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from infra.database import now
+from infra.history import Json
+from infra.pdf.fields import place_fields
+from infra.pdf.foreign import Examined, Wanted, examine
+from infra.pdf.places import FieldPlace
+from infra.services import services
+from tasks.certification.rules import result_faults
+from tasks.dossier.calendar import local
+from tasks.dossier.lifecycle import Stage, Standing
+from tasks.dossier.moves import (
+    Telling,
+    follow,
+    hold,
+    look,
+    office_of,
+    original_of,
+    originals_of,
+    procedure_of,
+)
+from tasks.dossier.offices import OfficeData
+from tasks.dossier.papers import Paper, keep, newest, read, store_content
+from tasks.dossier.procedures import Procedure
+from tasks.dossier.routes import address
+from tasks.dossier.tables import DocumentRow
+from tasks.forms.appearances import Look, Profile, inscription, profile_on
+from tasks.forms.heads import letterhead_of
+from tasks.forms.placing import corner_box
+from tasks.forms.printing import delivery_note
+from tasks.forms.values import DeliveryNote, NotedSignature
+
+_A4 = {"width": 210.0, "height": 297.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """A result that is to be judged, and what its dossier says of it."""
+
+    code: str
+    ordinal: int
+    kind: str
+    document: DocumentRow
+    office: OfficeData
+    procedure: Procedure
+    profile: Profile
+
+    @property
+    def look(self) -> Look:
+        """Return how the centre's signature looks."""
+        return self.profile.look("result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """What the centre signs: the result with an empty field, or a delivery note."""
+
+    content: bytes
+    facts: dict[str, object]
+
+
+def results_to_accept(code: str) -> list[int]:
+    """Return the other agencies' results that were received and not looked at yet."""
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        if dossier.stage != Stage.RECEIVED or procedure_of(session, dossier).kind != "return":
+            return []
+        return [o.ordinal for o in originals_of(session, code) if o.standing == Standing.RECEIVED]
+
+
+def accept_result(code: str, ordinal: int) -> bool:
+    """
+    Judge another agency's result, keep the verdict, make ready what the centre signs; return whether it holds.
+
+    A result that holds stays as it is (SIG-10): where it allows a further signature, the centre's field is
+    added behind it; otherwise a delivery note that names its hash and its signatures is set, to be signed
+    in its place. One that does not hold goes back to the examiner with the reason. Doing it again
+    changes nothing. Raises `Unavailable` when no process can be started to read it in.
+    """
+    result = _begin(code, ordinal)
+    if result is None:
+        return False
+    parts = services()
+    examined = examine(
+        read(result.document),
+        anchors=parts.foreign_anchors,
+        chain=parts.foreign_chain,
+        wanted=Wanted(
+            field=result.procedure.seal_field,
+            width=result.look.width,
+            height=result.look.height,
+            margin=result.look.margin,
+            corners=result.look.corners,
+        ),
+    )
+    faults = result_faults(examined, refuse_weak=result.procedure.weak_signatures == "refuse")
+    verdict = store_content(_verdict(examined, faults), "application/json")
+    ready = None if faults else _make_ready(result, examined)
+    stored = store_content(ready.content, "application/pdf") if ready else None
+    with parts.database.transaction() as session:
+        dossier, original = hold(session, code), original_of(session, code, ordinal)
+        if original.standing != Standing.RECEIVED:
+            return False
+        original.reason = "; ".join(faults) or None
+        facts: dict[str, Json] = {
+            "original": ordinal,
+            "doc": {
+                "sha256": result.document.sha256,
+                "size": result.document.size,
+                "sig_count": len(examined.signatures),
+            },
+            "sound": not faults,
+            "verdict": {"sha256": verdict.sha256},
+            "way": "none" if faults else "as it is",
+        }
+        revision = original.revision + 1
+        keep(
+            session,
+            Paper(
+                dossier=code,
+                kind="verdict",
+                ordinal=ordinal,
+                revision=revision,
+                media_type="application/json",
+            ),
+            verdict,
+        )
+        original.revision = revision
+        original.standing = Standing.LEFT_OUT if faults else Standing.VALID
+        if ready is not None and stored is not None:
+            paper = Paper(dossier=code, kind="frozen", ordinal=ordinal, revision=revision, facts=ready.facts)
+            keep(session, paper, stored)
+            original.standing = Standing.APPROVED
+            facts["way"] = "note" if ready.facts.get("note") else "block"
+            facts["frozen"] = {"sha256": stored.sha256, "size": stored.size}
+        session.add(original)
+        follow(session, dossier, Telling(event="result:checked", facts=facts))
+    return not faults
+
+
+def _begin(code: str, ordinal: int) -> _Result | None:
+    """Read what is known of a result; `None` when it was judged before."""
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        document = newest(session, code, ordinal, "result")
+        original = original_of(session, code, ordinal)
+        if document is None or original.standing != Standing.RECEIVED:
+            return None
+        return _Result(
+            code=code,
+            ordinal=ordinal,
+            kind=original.kind,
+            document=document,
+            office=office_of(session, dossier.office),
+            procedure=procedure_of(session, dossier),
+            profile=profile_on(local(now(session)).date()),
+        )
+
+
+def _make_ready(result: _Result, examined: Examined) -> _Ready | None:
+    """Return what the centre signs; `None` where the procedure's version does not ask it to sign."""
+    step = result.procedure.signature_steps[-1]
+    if step.purpose != "result":
+        return None
+    facts = address([])
+    held = {"profile": result.profile.code, "width": result.look.width, "height": result.look.height}
+    facts["look"] = held
+    weak = any(one.weak for one in examined.signatures)
+    if examined.prepared is not None and not weak:
+        facts["foreign"] = len(examined.signatures)
+        return _Ready(content=examined.prepared, facts=facts)
+    facts["note"] = True
+    facts["because"] = "weak" if weak else examined.why_not
+    return _Ready(content=_note(result, examined), facts=facts)
+
+
+def _note(result: _Result, examined: Examined) -> bytes:
+    """Return the delivery note of a result, with the field of the centre's signature on top."""
+    moment = local(services().clock.now())
+    text = inscription(result.look, result.office)
+    corner = result.look.corners[0] if result.look.corners else "top-right"
+    rect = corner_box(text, corner, office=result.office, at=moment, **_A4)
+    note = DeliveryNote(
+        head=letterhead_of(result.office),
+        date=moment,
+        code=result.code,
+        ordinal=result.ordinal,
+        procedure=result.procedure.name,
+        kind=result.kind,
+        sha256=result.document.sha256,
+        size=result.document.size,
+        signatures=tuple(
+            NotedSignature(signer=one.signer, organisation=one.organisation, issuer=one.issuer, at=one.at)
+            for one in examined.signatures
+        ),
+        verify_url=services().settings.verify_url,
+    )
+    place = FieldPlace(name=result.procedure.seal_field, page=0, rect=rect)
+    return place_fields(delivery_note(note), [place])
+
+
+def _verdict(examined: Examined, faults: list[str]) -> bytes:
+    """Return the verdict as the dossier keeps it: JSON, sorted, without the moment it was given."""
+    said = {
+        "sound": not faults,
+        "faults": faults,
+        "unreadable": examined.unreadable,
+        "whole": examined.whole,
+        "why_no_field": examined.why_not,
+        "signatures": [asdict(one) for one in examined.signatures],
+    }
+    return json.dumps(said, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
