@@ -36,9 +36,14 @@ def _examine(pdf: bytes, header: Mapping[str, Any]) -> tuple[dict[str, Any], byt
     """Return the answer's header and the prepared file; the libraries are imported only now."""
     from pyhanko.pdf_utils.reader import PdfFileReader  # noqa: PLC0415
 
+    from infra.pdf.pages import Unfit  # noqa: PLC0415
+    from infra.pdf.screening import screen_signed  # noqa: PLC0415
+
+    try:
+        screen_signed("the file", pdf)
+    except Unfit as refusal:
+        return {"unreadable": f"{refusal.message.rstrip('.')} ({refusal.code})"}, b""
     reader = PdfFileReader(io.BytesIO(pdf))
-    if reader.encrypted:
-        return {"unreadable": "it is encrypted"}, b""
     anchors = [base64.b64decode(one) for one in header["anchors"]]
     chain = [base64.b64decode(one) for one in header["chain"]]
     signatures = _verdicts(pdf, anchors, chain)

@@ -198,7 +198,7 @@ def test_what_is_no_signed_pdf_is_unreadable(authority: Authority, content: byte
 
 
 def test_an_unsigned_file_and_an_encrypted_one_are_unreadable(authority: Authority, form: bytes) -> None:
-    assert "not signed" in seen(authority, form).unreadable
+    assert "unsigned" in seen(authority, form).unreadable
     with pikepdf.open(io.BytesIO(form)) as opened:
         out = io.BytesIO()
         opened.save(out, encryption=pikepdf.Encryption(owner="a", user=""))
