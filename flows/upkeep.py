@@ -1,4 +1,4 @@
-"""What is done by the clock: the second look, no-shows, the night's archiving."""
+"""What is done by the clock: the second look, no-shows, the night's archiving, certificates that end."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from infra.errors import Unavailable
 from tasks.appointment.acts import keep_no_shows
 from tasks.archival.checkpoints import keep_checkpoint
 from tasks.archival.steps import ask_for_archive
+from tasks.certificates.watching import watch
 from tasks.dossier import outbox
 
 
@@ -63,6 +64,16 @@ async def checkpoint() -> State[None]:
     if kept.waits:
         raise Unavailable(f"{said}; still missing: {'; '.join(kept.waits)}")
     return Completed(message=said)
+
+
+@flow(name="certificates", persist_result=False)
+async def certificates() -> State[None]:
+    """End what has expired, warn of what ends within 90, 60 or 30 days, and ask for what must be revoked."""
+    seen = await asyncio.to_thread(watch)
+    return Completed(
+        message=f"{seen.expired} expired, {len(seen.warned)} warnings, {seen.to_revoke} to be revoked,"
+        f" {seen.overdue} of them overdue"
+    )
 
 
 async def _show(codes: Sequence[str] | None) -> int:

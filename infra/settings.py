@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     #: Folder of PEM certificates that other agencies' results are checked against; empty: the same folder.
     foreign_anchors: Path | None = None
 
+    #: What this installation asks of certificates (a YAML file); empty: the shipped policy.
+    certificate_policy: Path | None = None
+
     #: The time-stamping authority (RFC 3161), and another that is asked when it fails; empty: none.
     tsa_url: str = ""
     tsa_second_url: str = ""

@@ -24,6 +24,7 @@ import yaml
 from infra.history import GENESIS, commit_to, leaf_hash, write_entry
 from infra.pdf.pages import REFUSALS
 from infra.pdf.verifying.words import FINDINGS
+from tasks.certificates.lifecycle import MOVES as CERTIFICATE_MOVES
 from tasks.dossier.lifecycle import ENDED, MOVES, PAUSED, PORTAL_CODES, PORTAL_MOVES, Stage, Standing
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.procedures import SHIPPED, Procedure, read_procedure
@@ -379,6 +380,19 @@ def test_the_complete_examples_of_office_and_procedure_are_good_ones() -> None:
     assert set(office) >= set(OfficeData.model_fields) - {"sequence_width"}
     assert Procedure.model_validate(procedure).signature_steps[-1].role == "agency"
     assert set(procedure) == {field.alias or name for name, field in Procedure.model_fields.items()}
+
+
+def test_the_policy_for_certificates_is_shown_as_it_is_shipped() -> None:
+    (shown,) = blocks(ROOT / "docs/certificates.md", "yaml")
+    assert shown == (ROOT / "tasks/certificates/policy.yaml").read_text(encoding="utf-8")
+
+
+def test_the_states_of_a_certificate_are_those_of_the_code() -> None:
+    page = (ROOT / "docs/certificates.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
+    said = {state: set(re.findall(r"[a-z-]+", re.sub(r"\(.*\)", "", nexts))) for state, _, nexts in rows}
+    nothing = {"nothing", "more"}
+    assert said == {str(s): {str(n) for n in after} or nothing for s, after in CERTIFICATE_MOVES.items()}
 
 
 def test_the_shipped_data_is_what_the_documentation_points_at() -> None:

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email import policy
 from email.message import EmailMessage
-from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from threading import Barrier
@@ -50,13 +49,16 @@ from infra.token.software import SoftwareDevice
 from tasks.appointment.acts import book
 from tasks.appointment.rules import next_slot
 from tasks.authority.loading import load_authority
+from tasks.certificates.lifecycle import CertificateState
+from tasks.certificates.reading import read_certificate
+from tasks.certificates.tables import CertificateRow
 from tasks.certification.receiving import Receipt, receive_walk_in
 from tasks.certification.scanning import Presented
 from tasks.certification.steps import issue_copy, originals_to_number, reserve_number
 from tasks.dossier.moves import Actor, look, office_of, originals_of, person
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening
-from tasks.dossier.tables import CertificateRow, DossierRow, OfficeRow, OriginalRow
+from tasks.dossier.tables import DossierRow, OfficeRow, OriginalRow
 from tasks.people.logins import open_login
 from tasks.people.persons import load_people, works_here
 from tasks.signing.authorising import Signer
@@ -301,24 +303,35 @@ class World:
             session.add(OfficeRow(code=code, body=data.model_dump(mode="json"), loaded_at=moment))
             session.flush()
             load_people(session, data, by=Actor(role="engineer"))
-            for number, (key, image) in enumerate(_keys(data), start=1):
-                session.add(self._certificate(code, key, number, (IMAGES / image).read_bytes(), moment))
+            for number, (holder, key, image) in enumerate(_keys(data), start=1):
+                picture = (IMAGES / image).read_bytes()
+                session.add(self._certificate(code, holder, key, number, picture, moment))
             load_authority(session, data)
         for staff in {"mai", "ha"} & {officer.staff for officer in data.officers}:
             self.desk(code, staff)  # Now, so that a test that looks for changes does not see a login.
         return code
 
     def _certificate(
-        self, office: str, key: str, number: int, image: bytes, moment: datetime
+        self, office: str, holder: str, key: str, number: int, image: bytes, moment: datetime
     ) -> CertificateRow:
         """Make a key usable on a device of the office's own."""
         label = f"{office}-{key}"
         private = self.keys[key]
         self.devices[label] = SoftwareDevice(label=label, pin=PIN, keys={bytes([number]): private})
         der = self.authority.issue(f"{key} {office}", private.public_key(), start=moment - timedelta(days=1))
+        facts = read_certificate(der)
         return CertificateRow(
-            sha256=sha256(der).hexdigest(),
+            sha256=facts.sha256,
             office=office,
+            holder=holder,
+            state=CertificateState.ACTIVE,
+            serial=facts.serial,
+            subject=facts.subject_text,
+            issuer=facts.issuer_text,
+            not_before=facts.not_before,
+            not_after=facts.not_after,
+            tested_at=moment,
+            activated_at=moment,
             key=key,
             token_uri=f"pkcs11:token={label};id=%{number:02x};type=private",
             der=der,
@@ -467,10 +480,10 @@ def small_scan(seed: int = 11) -> bytes:
     return out.getvalue()
 
 
-def _keys(office: OfficeData) -> list[tuple[str, str]]:
-    """Return the keys that an office names, with their images."""
-    people = [(o.key, o.image) for o in office.officers if o.key and o.image]
-    return [(office.seal.key, office.seal.image), *people]
+def _keys(office: OfficeData) -> list[tuple[str, str, str]]:
+    """Return the keys that an office names: whose (the agency's first), what it is called, its image."""
+    people = [(o.staff, o.key, o.image) for o in office.officers if o.key and o.image]
+    return [("", office.seal.key, office.seal.image), *people]
 
 
 def _up(root: Path) -> Path:

@@ -51,6 +51,7 @@ ROOMS = {
     "verifying": ("verify",),
     "history": ("history",),
     "backups": ("backup", "restore"),
+    "certificates": ("certificate", "token"),
     "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
 }
 

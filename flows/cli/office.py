@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from sqlmodel import Session, col, select
 
 from flows.cli import app
@@ -21,10 +18,12 @@ from infra.errors import Forbidden
 from infra.history.recording import record
 from infra.services import services
 from tasks.authority.loading import load_authority
+from tasks.certificates.leaving import compare_with_people
+from tasks.dossier.moves import Actor
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.opening import load_procedure
 from tasks.dossier.procedures import SHIPPED, read_procedure
-from tasks.dossier.tables import CertificateRow, OfficeRow
+from tasks.dossier.tables import OfficeRow
 from tasks.people.persons import load_people
 
 office_app = typer.Typer(help="Offices: opening hours, people, keys.", no_args_is_help=True)
@@ -53,7 +52,8 @@ def load_office(
         session.add(row)
         session.flush()
         load_people(session, office, by=by)
-        bound = _bind_keys(session, office, file.parent, keys) if keys else []
+        bound = _bind_keys(session, office, file.parent, keys, by) if keys else []
+        compare_with_people(session, office.code, by=by)
         facts: dict[str, Any] = {
             "event": "office:loaded",
             "actor": by.facts(),
@@ -66,49 +66,27 @@ def load_office(
     show(value, as_json=as_json, text=text)
 
 
-def _bind_keys(session: Session, office: OfficeData, folder: Path, keys: Path) -> list[str]:
+def _bind_keys(session: Session, office: OfficeData, folder: Path, keys: Path, by: Actor) -> list[str]:
     """Register the certificate of every key that the office names; one that was replaced ends."""
+    from tasks.certificates.loading import Bound, bind_from_file
+
     known = json.loads(keys.read_text(encoding="utf-8"))
-    wanted = [(office.seal.key, office.seal.image)]
-    wanted += [(o.key, o.image) for o in office.officers if o.key and o.image]
-    for key, image in wanted:
+    wanted = [("", office.seal.key, office.seal.image)]
+    wanted += [(o.staff, o.key, o.image) for o in office.officers if o.key and o.image]
+    bound = []
+    for holder, key, image in wanted:
         if key not in known:
             raise Forbidden(
                 f"the key “{key}” of {office.code} is not in {keys.name}.",
                 rule="AUTH-06",
-                way_out="Make the key on its token and add its certificate.",
+                way_out="Make the key on its token and add its certificate, or load the office without --keys.",
             )
-        _bind(session, office.code, key, known[key], (folder / image).read_bytes(), keys.parent)
-    return [key for key, _ in wanted]
-
-
-def _bind(session: Session, office: str, key: str, said: dict[str, str], image: bytes, folder: Path) -> None:
-    """Register one certificate for one key."""
-    path = Path(said["certificate"])
-    certificate = x509.load_pem_x509_certificate((path if path.is_absolute() else folder / path).read_bytes())
-    der = certificate.public_bytes(Encoding.DER)
-    digest = sha256(der).hexdigest()
-    held = session.exec(
-        select(CertificateRow).where(
-            CertificateRow.office == office, CertificateRow.key == key, col(CertificateRow.ended_at).is_(None)
+        said = Bound(
+            holder=holder, key=key, said=known[key], folder=keys.parent, image=(folder / image).read_bytes()
         )
-    )
-    for row in held:
-        if row.sha256 != digest:
-            row.ended_at = now(session)
-            session.add(row)
-    row = session.get(CertificateRow, digest) or CertificateRow(
-        sha256=digest, office=office, key=key, token_uri="", der=der, image=image, registered_at=now(session)
-    )
-    if row.office != office:
-        raise Forbidden(
-            f"the certificate of the key “{key}” is registered for {row.office}.",
-            rule="AUTH-06",
-            way_out="Each office has keys of its own; make one for this office.",
-        )
-    row.token_uri = said["uri"]
-    row.image = image
-    session.add(row)
+        if bind_from_file(session, office, said, by=by):
+            bound.append(key)
+    return bound
 
 
 @office_app.command("list")

@@ -16,6 +16,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.private_file import write_private
 from infra.services import services
+from tasks.certificates.leaving import compare_with_people
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor, office_of
 from tasks.dossier.offices import Role
@@ -69,17 +70,12 @@ def login(
 
 def _login_by_token(office: str, staff: str, pin: str) -> LoginRow:
     """Let the official's token sign a challenge."""
-    from tasks.people.challenges import challenge, open_with_signature, registered
+    from tasks.certificates.challenges import challenge, open_with_signature
+    from tasks.certificates.choosing import signing_certificates
 
     content = challenge(office, staff)
     with services().database.transaction() as session:
-        rows = registered(session, office, staff)
-    if not rows:
-        raise Forbidden(
-            f"no certificate is registered for {office}/{staff}.",
-            rule="AUTH-06",
-            way_out="Register it with “hoso office load --keys”, or log in with a password.",
-        )
+        rows = signing_certificates(session, office, staff)
     opened = services().open_token(rows[0].token_uri, pin=pin, certificate=rows[0].der)
     try:
         return open_with_signature(content, opened.sign(content))
@@ -203,6 +199,7 @@ def revoke(who: Who, role: RoleOption, at: At = "", as_json: AsJson = False) -> 
     with services().database.transaction() as session:
         by = _changing(session, "person revoke", office, at or office)
         ended = persons.revoke(session, office, staff, role, at or office, by=by)
+        compare_with_people(session, office, by=by)
     text = f"{who}  is not {role} at {at or office} any more" if ended else f"{who}  was not {role} there"
     show({"person": who, "ended": ended}, as_json=as_json, text=text)
 
@@ -219,6 +216,7 @@ def leave(
         by = _changing(session, "person leave", office)
         day = _day(on) or local(now(session)).date()
         persons.leave(session, office, staff, day, by=by)
+        compare_with_people(session, office, by=by)
     show({"person": who, "leaves_on": day}, as_json=as_json, text=f"{who}  leaves on {day}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +11,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import app, exit_code, say_error
+from flows.cli.pins import PinFd, PinFile, ask_pin
 from flows.cli.printing import AsJson, show, table
 from flows.cli.reviewing import (
     leave_out_named,
@@ -25,7 +24,6 @@ from flows.cli.reviewing import (
 )
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.services import services
-from infra.settings import read_secret
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
 from tasks.people.acting import scope
@@ -67,10 +65,8 @@ def sign(
     take: Annotated[
         list[str], typer.Option("--take", metavar="CODE", help="Take over what waits for another official.")
     ] = [],  # noqa: B006
-    pin_fd: Annotated[
-        int | None, typer.Option("--pin-fd", help="File descriptor to read the PIN from.")
-    ] = None,
-    pin_file: Annotated[Path | None, typer.Option("--pin-file", help="File that holds the PIN.")] = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
     last_try: Annotated[
         bool, typer.Option("--last-try", help="Offer the PIN although the token locks itself if it is wrong.")
     ] = False,
@@ -97,7 +93,7 @@ def sign(
             return
         leave_out_named(chosen, without, me)
         review(chosen, me)
-    _sign(chosen.digest, me, partial(_pin, pin_fd, pin_file), last_try=last_try, as_json=as_json)
+    _sign(chosen.digest, me, partial(ask_pin, pin_fd, pin_file), last_try=last_try, as_json=as_json)
 
 
 @app.command("leave-out")
@@ -156,27 +152,6 @@ def _of_today(chosen: SignList, me: Actor, *, as_json: bool) -> SignList:
         )
     review(fresh, me)
     return fresh
-
-
-def _pin(pin_fd: int | None, pin_file: Path | None) -> str:
-    """Return the PIN, from where it can be neither seen nor listed."""
-    if pin_fd is not None:
-        with os.fdopen(pin_fd, encoding="utf-8") as stream:
-            return stream.readline().rstrip("\n")
-    if pin_file is not None:
-        try:
-            return read_secret(pin_file)
-        except OSError as error:
-            raise Forbidden(
-                f"the PIN file {pin_file} cannot be read: {error.strerror}.",
-                rule="SIG-13",
-                way_out="Give the path of a file that only you can read.",
-            ) from error
-    if not sys.stdin.isatty():
-        raise Forbidden(
-            "there is nobody to ask for the PIN.", rule="SIG-13", way_out="Give --pin-fd or --pin-file."
-        )
-    return getpass.getpass("PIN: ")
 
 
 def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -61,9 +62,9 @@ def entries(keyring: Keyring) -> list[Entry]:
 
 
 def missing_keys(keyring: Keyring) -> list[Entry]:
-    """Return the entries that have no key and certificate yet."""
+    """Return the entries that have no key, certificate and proof of both yet."""
     known = _written(keyring)
-    return [entry for entry in entries(keyring) if entry.id not in known]
+    return [entry for entry in entries(keyring) if "proof" not in known.get(entry.id, {})]
 
 
 def make_missing(keyring: Keyring) -> None:
@@ -80,15 +81,32 @@ def make_missing(keyring: Keyring) -> None:
         certificate = keyring.pki / f"{entry.id}.pem"
         write_certificate(certificate, _holder_certificate(entry, public, issuer))
         uri = f"pkcs11:token={entry.token};id=" + "".join(f"%{byte:02X}" for byte in entry.id.encode())
-        known = _written(keyring) | {entry.id: {"uri": uri, "certificate": str(certificate)}}
+        proof = _proof(keyring.module, uri, pins[entry.token], certificate)
+        said = {"uri": uri, "certificate": str(certificate), "proof": proof}
+        known = _written(keyring) | {entry.id: said}
         write_private(keyring.pki / "tokens.json", json.dumps(known, indent=1) + "\n")
         print(f"made the key of {entry.id} on the token {entry.token}")
 
 
-def _written(keyring: Keyring) -> dict[str, dict[str, str]]:
+def _proof(module: Path, uri: str, pin: str, certificate: Path) -> dict[str, object]:
+    """Let a new key show that it is there, for whoever binds it to an office later without its PIN."""
+    from infra.token.pkcs11 import open_token
+    from infra.token.proving import prove
+
+    found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    token = open_token(
+        uri, module=module, pin=pin, certificate=found.public_bytes(serialization.Encoding.DER)
+    )
+    try:
+        return prove(token).as_json()
+    finally:
+        token.close()
+
+
+def _written(keyring: Keyring) -> dict[str, dict[str, object]]:
     """Return the entries that are complete."""
     try:
-        found: dict[str, dict[str, str]] = json.loads(
+        found: dict[str, dict[str, object]] = json.loads(
             (keyring.pki / "tokens.json").read_text(encoding="utf-8")
         )
     except FileNotFoundError:

@@ -20,7 +20,8 @@ from pkcs11 import Attribute, Mechanism, ObjectClass, exceptions
 from pkcs11.types import SignMixin
 
 from infra.errors import Broken
-from infra.token import KeyAbsent
+from infra.token import KeyAbsent, KeyDescription
+from infra.token.describing import describe_key
 from infra.token.lane import GONE, STALE, WRONG_PIN, Login, Module, module_at, translated
 from infra.token.pad import ask_again_on_the_pad
 from infra.token.uri import TokenUri
@@ -121,6 +122,14 @@ class Pkcs11Token:
                 raise
         self._verify(signature, content)
         return signature
+
+    def describe(self) -> KeyDescription:
+        """Return what the token says of this key and of itself, on the session that is open."""
+        with self._module.lane, translated(self._uri):
+            self._module.must_be_ours()
+            if self._closed or self._key is None or self._login is None:
+                raise Broken("The token was closed before its key was asked about.")
+            return describe_key(self._key, self._login.session.token)
 
     def close(self) -> None:
         """Log out, when no other key of the token is in use; closing twice is closing once."""

@@ -27,7 +27,7 @@ from typing import Any
 from infra.chance import random_bytes
 from infra.errors import Broken
 from infra.settings import environment
-from infra.token import PinNotTried, Token, TokenAbsent, TokenHung, WrongPin
+from infra.token import KeyDescription, PinNotTried, Token, TokenAbsent, TokenHung, WrongPin
 
 log = logging.getLogger("hoso.token")
 
@@ -233,6 +233,18 @@ class DistantToken:
             self._calls -= 1
             raise
         return signature
+
+    def describe(self) -> KeyDescription:
+        """Return what the token says of this key and of itself."""
+        if self._closed:
+            raise Broken("The token was closed before its key was asked about.")
+        try:
+            said: KeyDescription = self._process.ask(
+                self._limits[0], "describe", self._number, generation=self._generation
+            )
+        except _Restarted as error:
+            raise TokenAbsent("The process that knew the key runs no longer.") from error
+        return said
 
     def close(self) -> None:
         """Log out, when no other key of the token is in use; closing twice is closing once."""

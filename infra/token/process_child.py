@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import Broken, HosoError
+from infra.token import KeyDescription
 from infra.token.pkcs11 import Pkcs11Token, has_pad, open_token
 
 _NOT_DUMPABLE = 4  # PR_SET_DUMPABLE, <linux/prctl.h>
@@ -50,6 +51,10 @@ class Desk:
     def sign(self, number: int, content: bytes) -> bytes:
         """Return a signature by an open key."""
         return self._keys[number].sign(content)
+
+    def describe(self, number: int) -> KeyDescription:
+        """Return what the token says of an open key."""
+        return self._keys[number].describe()
 
     def close(self, number: int) -> None:
         """Close a key."""

@@ -7,6 +7,7 @@ itself after wrong PINs, and vanish when told to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from infra.errors import Broken
-from infra.token import KeyAbsent, PinLocked, Token, TokenAbsent, WrongPin
+from infra.token import KeyAbsent, KeyDescription, PinLocked, Token, TokenAbsent, WrongPin
 from infra.token.uri import TokenUri
 
 
@@ -34,6 +35,7 @@ class SoftwareDevice:
     tries_left: int = 3
     present: bool = True
     vanish_after: int | None = None
+    attributes: Mapping[str, bool | None] = field(default_factory=dict)  # of its keys, where they differ
     pins_offered: int = 0  # how many times a PIN reached the device
 
     def open(self, uri: TokenUri | str, *, pin: str | None, certificate: bytes) -> Token:
@@ -52,7 +54,7 @@ class SoftwareDevice:
                 rule="PKI-05",
                 way_out="Register the certificate that belongs to the key on the token.",
             )
-        return SoftwareToken(device=self, key=key, certificate=certificate)
+        return SoftwareToken(device=self, key=key, key_id=(uri.id or b"").hex(), certificate=certificate)
 
     def must_be_present(self) -> None:
         """Raise `TokenAbsent` while the device is away."""
@@ -79,9 +81,12 @@ class SoftwareDevice:
 class SoftwareToken:
     """One key of a `SoftwareDevice`; see `infra.token.Token` for what is promised."""
 
-    def __init__(self, *, device: SoftwareDevice, key: RSAPrivateKey, certificate: bytes) -> None:
+    def __init__(
+        self, *, device: SoftwareDevice, key: RSAPrivateKey, key_id: str, certificate: bytes
+    ) -> None:
         """Take over a key that was opened with the right PIN."""
         self._device = device
+        self._key_id = key_id
         self._key: RSAPrivateKey | None = key
         self._certificate = certificate
         self._calls = 0
@@ -108,6 +113,31 @@ class SoftwareToken:
                 self._device.vanish_after -= 1
         self._device.must_be_present()
         return self._key.sign(content, padding.PKCS1v15(), hashes.SHA256())
+
+    def describe(self) -> KeyDescription:
+        """Return what a good device would say, with what the device was told to say differently."""
+        if self._key is None:
+            raise Broken("The token was closed before its key was asked about.")
+        said: dict[str, bool | None] = {
+            "private": True,
+            "sensitive": True,
+            "extractable": False,
+            "always_sensitive": True,
+            "never_extractable": True,
+            "local": True,
+            "sign": True,
+            "always_authenticate": False,
+        }
+        label = self._device.label
+        return KeyDescription(
+            **{**said, **self._device.attributes},
+            other_uses=(),
+            key_id=self._key_id,
+            device_serial=label,
+            device_label=label,
+            device_model="in memory",
+            device_manufacturer="hoso",
+        )
 
     def close(self) -> None:
         """Forget the key; closing twice is closing once."""

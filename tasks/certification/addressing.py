@@ -11,6 +11,7 @@ from infra.errors import Forbidden
 from tasks.authority.records import ask, read_records
 from tasks.authority.rules import choose
 from tasks.authority.values import Decision
+from tasks.certificates.choosing import can_sign
 from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.procedures import Procedure, SignatureStep
 from tasks.dossier.tables import OriginalRow
@@ -55,7 +56,13 @@ def address_fields(
     for step in steps:
         if step.field not in named:
             others = {one.officer.staff for one in named.values()}
-            free = [o for o in office.officers if "official" in o.roles and o.key and o.staff not in others]
+            free = [
+                officer
+                for officer in office.officers
+                if "official" in officer.roles
+                and officer.staff not in others
+                and can_sign(session, office.code, officer.staff)
+            ]
             named[step.field] = _first([may(officer, step) for officer in free], step, original, office)
     return tuple(named[step.field] for step in steps)
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -38,23 +38,6 @@ class ProcedureRow(SQLModel, table=True):
     effective_from: date
     sha256: str
     body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
-
-
-class CertificateRow(SQLModel, table=True):
-    """A certificate, and whose key on which token it belongs to."""
-
-    __tablename__ = "certificate"
-
-    sha256: str = Field(primary_key=True)
-    office: str = Field(foreign_key="office.code", index=True)
-    key: str = Field(index=True)
-    token_uri: str
-    der: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    image: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    registered_at: datetime = moment(nullable=False)
-    ended_at: datetime | None = moment()
-    #: The version of the PIN file that the token refused last.
-    pin_refused: str | None = None
 
 
 class DossierRow(SQLModel, table=True):

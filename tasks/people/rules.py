@@ -45,6 +45,8 @@ _ROUND = Act(roles=("clerk",), by_procedure=False)
 _ROUND_OFFICIAL = Act(roles=("official",), by_procedure=False)
 _ROUND_READING = Act(roles=("clerk", "official", "supervisor", "auditor"), by_procedure=False)
 _PEOPLE = Act(roles=("administrator",), by_procedure=False)
+_CERTIFICATE = Act(roles=("administrator", "supervisor"), by_procedure=False)
+_CERTIFICATES_READ = Act(roles=("administrator", "supervisor", "auditor", "official"), by_procedure=False)
 
 #: Every act that a person can do, by the word of its command.
 ACTS: Mapping[str, Act] = {
@@ -94,6 +96,21 @@ ACTS: Mapping[str, Act] = {
     "registration confirm": _ROUND,
     "registration reject": _ROUND,
     "registration rows": _ROUND,
+    "certificate request": _CERTIFICATE,
+    "certificate renew": _CERTIFICATE,
+    "certificate change": _CERTIFICATE,
+    "certificate reject": _CERTIFICATE,
+    "certificate issue": _CERTIFICATE,
+    "certificate hand-over": _CERTIFICATE,
+    # An official may do it at their own desk, where their token is.
+    "certificate register": Act(roles=("administrator", "supervisor", "official"), by_procedure=False),
+    "certificate activate": _CERTIFICATE,
+    "certificate suspend": _CERTIFICATE,
+    "certificate revoke": _CERTIFICATE,
+    "certificate list": _CERTIFICATES_READ,
+    "certificate show": _CERTIFICATES_READ,
+    "token list": _CERTIFICATES_READ,
+    "token hand-over": _CERTIFICATE,
     "person list": Act(roles=("administrator", "supervisor", "auditor"), by_procedure=False),
     "person enrol": _PEOPLE,
     "person grant": _PEOPLE,

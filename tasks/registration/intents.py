@@ -21,7 +21,7 @@ from tasks.registration.authorising import ask_agency, ask_official
 from tasks.registration.lists import list_of, newest_paper
 from tasks.registration.rounds import hold_round, round_of, tell
 from tasks.registration.tables import ListRow, PaperRow, PaperSignatureRow, RoundRow
-from tasks.signing.authorising import Signer, key_is_registered, key_of, why
+from tasks.signing.authorising import Signer, key_is_registered, why
 from tasks.signing.rules import agrees_with_page, kept_key, order_holds
 
 #: The field that each role signs, and what the page is called then.
@@ -107,7 +107,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
 def authority_now(session: Session, round_row: RoundRow, signer: Signer, signed: list[str]) -> Decision:
     """Return by which authority a key signs a list now; raises `Forbidden` (AUTH-06, SIG-12, SIG-13, SIG-16)."""
     office = office_of(session, round_row.office)
-    key_is_registered(session, office.code, key_of(office, signer), signer)
+    key_is_registered(session, office.code, signer)
     if signer.role == "agency":
         return ask_agency(session, round_of(round_row), signed=bool(signed)).or_refuse()
     return ask_official(session, round_of(round_row), signer.staff).or_refuse()

@@ -13,10 +13,12 @@ from infra.token import Token
 from tasks.authority.records import ask, refusal_facts
 from tasks.authority.seal import ask_seal
 from tasks.authority.values import Decision, NoAuthority
+from tasks.certificates.choosing import must_be_active
+from tasks.certificates.tables import CertificateRow
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import route_of
-from tasks.dossier.tables import CertificateRow, OriginalRow
+from tasks.dossier.tables import OriginalRow
 from tasks.signing.tables import SignatureRow
 
 
@@ -43,7 +45,7 @@ def authorise(
 
     Raises `NoAuthority` with the decision, or `Forbidden` for a key that is not the signer's.
     """
-    key_is_registered(session, office.code, key_of(office, signer), signer)
+    key_is_registered(session, office.code, signer)
     if signer.role == "agency":
         route = route_of(session, original, procedure)
         return ask_seal(session, office, procedure, route, signed_fields(session, original)).or_refuse()
@@ -85,17 +87,13 @@ def signed_fields(session: Session, original: OriginalRow) -> list[str]:
     return list(session.exec(query))
 
 
-def key_of(office: OfficeData, signer: Signer) -> str | None:
-    """Return the id of the key that a signer must use."""
-    return office.seal.key if signer.role == "agency" else office.officer(signer.staff, "official").key
-
-
-def key_is_registered(session: Session, office: str, key: str | None, signer: Signer) -> None:
-    """Refuse a certificate that is not registered, now, for this person or agency at this office."""
+def key_is_registered(session: Session, office: str, signer: Signer) -> None:
+    """Refuse a certificate that is not this person's, or the agency's, at this office, or not active now."""
     row = session.get(CertificateRow, sha256(signer.token.certificate).hexdigest())
-    if row is None or row.office != office or row.key != key or row.ended_at is not None:
+    if row is None or row.office != office or row.holder != signer.staff:
         raise Forbidden(
             f"the certificate in use does not belong to {signer.staff or 'the agency'} of {office}.",
             rule="AUTH-06",
-            way_out="Register it with “hoso office load --keys”, or use the right token.",
+            way_out="Register it with “hoso certificate register”, or use the right token.",
         )
+    must_be_active(session, row)

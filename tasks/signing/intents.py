@@ -21,6 +21,7 @@ from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.authority.records import signing_actor
 from tasks.authority.values import Decision
+from tasks.certificates.tables import CertificateRow
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import PAUSED, Standing
 from tasks.dossier.moves import (
@@ -38,7 +39,7 @@ from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.register import number_of
 from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of
-from tasks.dossier.tables import CertificateRow, DocumentRow, DossierRow, OriginalRow
+from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 from tasks.evidence.standing import doubt_about
 from tasks.signing.authorising import Signer, authorise, signed_fields, why
 from tasks.signing.looks import Shown, shown_by

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from sqlmodel import Session, col, select
-
-from infra.errors import Forbidden
 from infra.services import services
-from infra.token import PinNotTried, WrongPin
+from infra.token import KeyAbsent, PinNotTried, TokenAbsent, WrongPin
+from tasks.certificates.choosing import signing_certificates
+from tasks.certificates.tables import CertificateRow
 from tasks.dossier.moves import office_of
-from tasks.dossier.tables import CertificateRow
 from tasks.signing.authorising import Signer
 
 _seals: dict[str, Signer] = {}
@@ -23,31 +21,42 @@ def seal_of(office_code: str) -> Signer:
     """
     Return the agency's key, opened once a process; raises `Forbidden` on a machine without the seal.
 
-    A renewed certificate is opened anew. A PIN that was refused is remembered in the database by the time
+    A renewed certificate is opened anew; until its token and PIN are here, the one before it goes on
+    sealing to the end of the switch-over. A PIN that was refused is remembered in the database by the time
     its file was written, so no process tries it again by itself before somebody changes the file.
     """
-    parts = services()
     with _opening:
-        with parts.database.transaction() as session:
-            office = office_of(session, office_code)
-            row = _certificate(session, office_code, office.seal.key)
-        if row.sha256 in _seals:
-            return _seals[row.sha256]
-        version = parts.seal_pin_version()
-        if row.pin_refused == version:
-            raise WrongPin(
-                f"the token refused the PIN of {office_code}'s seal before; it is not tried again.",
-                rule="SIG-13",
-                way_out="Put the right PIN into its file (HOSO_SEAL_PIN_FILE); a changed file is tried once.",
-            )
-        try:
-            token = parts.open_token(row.token_uri, pin=parts.seal_pin(), certificate=row.der)
-        except WrongPin as error:
-            if not isinstance(error, PinNotTried):
-                _remember_refusal(row.sha256, version)
-            raise
-        _seals[row.sha256] = Signer(role="agency", staff="", token=token, image=row.image)
+        with services().database.transaction() as session:
+            office_of(session, office_code)
+            rows = signing_certificates(session, office_code, "")
+        for row in rows[:-1]:
+            try:
+                return _seal(row)
+            except (WrongPin, TokenAbsent, KeyAbsent):
+                continue  # The newer one cannot be used on this machine yet.
+        return _seal(rows[-1])
+
+
+def _seal(row: CertificateRow) -> Signer:
+    """Return the agency's key of one certificate."""
+    if row.sha256 in _seals:
         return _seals[row.sha256]
+    parts = services()
+    version = parts.seal_pin_version()
+    if row.pin_refused == version:
+        raise WrongPin(
+            f"the token refused the PIN of {row.office}'s seal before; it is not tried again.",
+            rule="SIG-13",
+            way_out="Put the right PIN into its file (HOSO_SEAL_PIN_FILE); a changed file is tried once.",
+        )
+    try:
+        token = parts.open_token(row.token_uri, pin=parts.seal_pin(), certificate=row.der)
+    except WrongPin as error:
+        if not isinstance(error, PinNotTried):
+            _remember_refusal(row.sha256, version)
+        raise
+    _seals[row.sha256] = Signer(role="agency", staff="", token=token, image=row.image)
+    return _seals[row.sha256]
 
 
 def _remember_refusal(certificate: str, version: str) -> None:
@@ -82,31 +91,14 @@ def official_key(
 
 
 def _official_certificate(office_code: str, staff: str) -> CertificateRow:
-    """Return the certificate that is registered for an official's key now."""
+    """Return the certificate that speaks for an official now; of two, the newer whose token is here."""
     with services().database.transaction() as session:
-        officer = office_of(session, office_code).officer(staff, "official")
-        if officer.key is None:
-            raise Forbidden(
-                f"{staff} has no registered key.", rule="AUTH-06", way_out="Register a certificate first."
-            )
-        return _certificate(session, office_code, officer.key)
-
-
-def _certificate(session: Session, office: str, key: str) -> CertificateRow:
-    """Return the certificate that is registered for a key of an office now."""
-    row = session.exec(
-        select(CertificateRow)
-        .where(
-            CertificateRow.office == office,
-            CertificateRow.key == key,
-            col(CertificateRow.ended_at).is_(None),
-        )
-        .order_by(col(CertificateRow.registered_at).desc())
-    ).first()
-    if row is None:
-        raise Forbidden(
-            f"no certificate is registered for the key “{key}” of {office}.",
-            rule="AUTH-06",
-            way_out="Register it with “hoso office load --keys”.",
-        )
-    return row
+        office_of(session, office_code).officer(staff, "official")
+        rows = signing_certificates(session, office_code, staff)
+    for row in rows[:-1]:
+        try:
+            services().has_pad(row.token_uri)
+        except TokenAbsent:
+            continue
+        return row
+    return rows[-1]

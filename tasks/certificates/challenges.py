@@ -13,15 +13,15 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from infra.chance import random_bytes
 from infra.database import now
 from infra.errors import Forbidden
 from infra.pdf.signing import check_certificate
 from infra.services import services
-from tasks.dossier.moves import Actor, office_of
-from tasks.dossier.tables import CertificateRow
+from tasks.certificates.choosing import can_sign, signing_certificates
+from tasks.dossier.moves import Actor
 from tasks.people.logins import open_login
 from tasks.people.persons import held, tell_of, works_here
 from tasks.people.tables import ChallengeRow, LoginRow, PersonRow
@@ -75,21 +75,12 @@ def open_with_signature(content: bytes, signature: bytes) -> LoginRow:
     )
 
 
-def registered(session: Session, office: str, staff: str) -> list[CertificateRow]:
-    """Return the certificates that are registered for an official's key now, the newest first."""
-    officer = office_of(session, office).officer(staff, "official")
-    query = select(CertificateRow).where(
-        CertificateRow.office == office,
-        CertificateRow.key == officer.key,
-        col(CertificateRow.ended_at).is_(None),
-    )
-    return list(session.exec(query.order_by(col(CertificateRow.registered_at).desc())))
-
-
 def _signed(session: Session, person: PersonRow, content: bytes, signature: bytes) -> bool:
     """Whether a signature was made by a key of the person whose certificate is good now."""
     parts = services()
-    for row in registered(session, person.office, person.staff):
+    if not can_sign(session, person.office, person.staff):
+        return False
+    for row in signing_certificates(session, person.office, person.staff):
         try:
             check_certificate(row.der, anchors=parts.anchors, chain=parts.chain, at=now(session))
             key = x509.load_der_x509_certificate(row.der).public_key()
