@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ from tasks.certificates import acts, listing
 from tasks.certificates.acts import Cause
 from tasks.certificates.records import find_certificate
 from tasks.certificates.registering import Presented, register
-from tasks.certificates.tables import CertificateRow, TokenRow
+from tasks.certificates.tables import CertificateRow
 from tasks.certificates.tokens import hand_over_token
 from tasks.people.acting import scope
 from tasks.people.desk import logged_in
@@ -205,15 +205,11 @@ def list_tokens(
     me = logged_in()
     with services().database.transaction() as session:
         rows = listing.devices(session, scope(session, me, "token list", office=office))
-    value = [_token_json(row) for row in rows]
     if as_json:
-        show(value, as_json=True, text="")
+        show(rows, as_json=True, text="")
     else:
-        table(
-            "Tokens",
-            ("serial number", "label", "model", "office", "keeper", "place"),
-            [list(v.values()) for v in value],
-        )
+        columns = ("serial number", "label", "model", "office", "keeper", "place")
+        table("Tokens", columns, [(d.serial, d.label, d.model, d.office, d.keeper, d.place) for d in rows])
 
 
 @token_app.command("hand-over")
@@ -231,12 +227,8 @@ def hand_over_device(
     done = hand_over_token(
         serial, to=to, place=place, approved_by=approved_by, minutes=minutes, by=logged_in()
     )
-    show(_token_json(done), as_json=as_json, text=f"{serial}  kept by {done.keeper}")
-
-
-def _token_json(row: TokenRow) -> dict[str, Any]:
-    """Return a device as lists show it."""
-    return row.model_dump(include={"serial", "label", "model", "office", "keeper", "place"})
+    value = {"serial": serial, "keeper": done.keeper, "place": done.place}
+    show(value, as_json=as_json, text=f"{serial}  kept by {done.keeper}")
 
 
 def _row(named: str) -> CertificateRow:

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from infra.database import now
 from infra.history.recording import entries
 from infra.services import services
+from tasks.authority.seal import seal_keeper
 from tasks.certificates.choosing import signs_now
 from tasks.certificates.lifecycle import LIVING, CertificateState
 from tasks.certificates.records import SEAL, find_certificate, policy
@@ -60,6 +61,18 @@ class ToRevoke:
     cause: str
     due_at: datetime
     overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device, who keeps it, and where."""
+
+    serial: str
+    label: str
+    model: str
+    office: str
+    keeper: str
+    place: str
 
 
 def certificates(
@@ -132,10 +145,24 @@ def tasks(session: Session, where: Scope) -> list[ToRevoke]:
     ]
 
 
-def devices(session: Session, where: Scope) -> list[TokenRow]:
-    """Return the devices by serial number."""
+def devices(session: Session, where: Scope) -> list[Device]:
+    """Return the devices by serial number; the keeper of the agency's is the one on record for its seal."""
     query = select(TokenRow).where(where.within(TokenRow.office, EVERY))
-    return list(session.exec(query.order_by(col(TokenRow.serial))))
+    seals = set(session.exec(select(CertificateRow.token_serial).where(CertificateRow.holder == "")))
+    found = []
+    for row in session.exec(query.order_by(col(TokenRow.serial))):
+        keeper = seal_keeper(session, row.office) if row.serial in seals else None
+        found.append(
+            Device(
+                serial=row.serial,
+                label=row.label,
+                model=row.model,
+                office=row.office,
+                keeper=keeper.keeper if keeper else row.keeper,
+                place=row.place,
+            )
+        )
+    return found
 
 
 def describe(named: str, *, by: Actor) -> dict[str, Any]:

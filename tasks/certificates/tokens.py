@@ -22,8 +22,8 @@ def hand_over_token(
     """
     Record that a device goes to somebody, approved by somebody, by minutes.
 
-    The device with the agency's key needs the written approval of the one who may give it: nobody hands it
-    to themselves. An own key stays with its owner (SIG-13). Again with the same minutes changes nothing.
+    Nobody approves a hand-over to themselves. An own key stays with its owner, and the agency's has a
+    hand-over of its own, because sealing asks who keeps it (SIG-13). Again with the same minutes changes nothing.
     """
     with services().database.transaction() as session:
         token = _token(session, serial)
@@ -80,16 +80,22 @@ def _may_go(session: Session, token: TokenRow, to: str, approved_by: str) -> Non
     query = select(CertificateRow).where(
         CertificateRow.token_serial == token.serial,
         col(CertificateRow.ended_at).is_(None),
-        CertificateRow.holder != "",
         CertificateRow.holder != to,
     )
     other = session.exec(query).first()
-    if other is not None:
+    if other is None:
+        return
+    if not other.holder:
         raise Forbidden(
-            f"the token {token.serial} holds the own key of {other.holder}.",
+            f"the token {token.serial} holds the agency's key.",
             rule="SIG-13",
-            way_out="A personal key stays with its owner; revoke its certificate before the device changes hands.",
+            way_out="Record who keeps it with “hoso seal hand-over”.",
         )
+    raise Forbidden(
+        f"the token {token.serial} holds the own key of {other.holder}.",
+        rule="SIG-13",
+        way_out="A personal key stays with its owner; revoke its certificate before the device changes hands.",
+    )
 
 
 def _token(session: Session, serial: str) -> TokenRow:
