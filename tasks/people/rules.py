@@ -107,6 +107,7 @@ ACTS: Mapping[str, Act] = {
     "certificate activate": _CERTIFICATE,
     "certificate suspend": _CERTIFICATE,
     "certificate revoke": _CERTIFICATE,
+    "certificate impact": _CERTIFICATE,
     "certificate list": _CERTIFICATES_READ,
     "certificate show": _CERTIFICATES_READ,
     "token list": _CERTIFICATES_READ,

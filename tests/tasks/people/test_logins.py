@@ -14,8 +14,8 @@ import pytest
 
 from infra.errors import Forbidden
 from infra.services import services
+from tasks.certificates.challenges import PREFIX, challenge, open_with_signature
 from tasks.people import logins
-from tasks.people.challenges import PREFIX, challenge, open_with_signature
 from tasks.people.desk import logged_in
 from tasks.people.persons import hash_of
 from tests.world import PIN, Said, World, refused
