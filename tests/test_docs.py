@@ -28,7 +28,7 @@ from tasks.certificates.lifecycle import MOVES as CERTIFICATE_MOVES
 from tasks.dossier.lifecycle import ENDED, MOVES, PAUSED, PORTAL_CODES, PORTAL_MOVES, Stage, Standing
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.procedures import SHIPPED, Procedure, read_procedure
-from tasks.people.rules import ACTS
+from tasks.people.rules import ACTS, WITHOUT_LOGIN
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -199,8 +199,14 @@ def refusal_table() -> str:
     return "\n".join([*rows, ""])
 
 
+def open_table() -> str:
+    rows = ["| command | what it needs |", "|---|---|"]
+    return "\n".join([*rows, *(f"| `hoso {name}` | {needs} |" for name, needs in WITHOUT_LOGIN.items()), ""])
+
+
 TABLES = {
     ("acts", PEOPLE): act_table,
+    ("open", PEOPLE): open_table,
     ("refusals", SCREENING): refusal_table,
     ("findings", VERIFYING): finding_table,
     ("attacks", VERIFYING): attack_table,

@@ -122,6 +122,36 @@ ACTS: Mapping[str, Act] = {
     "procedure load": _PEOPLE,
 }
 
+#: Commands that ask for no login, and what they need instead. Whoever has a machine's credentials can do the same
+#: without the command.
+WITHOUT_LOGIN: Mapping[str, str] = {
+    "login": "the password, or the token and its PIN",
+    "logout": "nothing",
+    "whoami": "nothing",
+    "password": "the enrolment code, or the present password",
+    "status": "nothing: it is public",
+    "verify": "nothing: it opens no database",
+    "office list": "nothing: it is public",
+    "procedure check": "nothing: it reads a file",
+    "registration forms": "nothing: it is public",
+    "registration template": "nothing: it is an empty form",
+    "no-shows": "a worker's credentials",
+    "work": "a worker's credentials",
+    "project": "a worker's credentials",
+    "probe": "a worker's credentials",
+    "history checkpoint": "a worker's credentials",
+    "history key": "a worker's credentials",
+    "history export": "a worker's credentials",
+    "seal": "the PIN file of the agency's seal",
+    "registration seal": "the PIN file of the agency's seal",
+    "deploy": "the Prefect server",
+    "migrate": "the password of the database's administrator",
+    "backup": "the password of the database's administrator",
+    "restore": "the password of the database's administrator",
+    "demo": "the embedded stack",
+    "bench-latency": "the embedded stack",
+}
+
 
 def fitting(act: str, held: Iterable[Held]) -> list[Held]:
     """
