@@ -36,6 +36,7 @@ _LIKE_A_CODE = re.compile(r"[0-9A-Z.]+-\d{6,8}-\d{4,7}")
 
 #: Which module adds which commands; only the one that is asked for is loaded, because loading costs time.
 ROOMS = {
+    "desks": ("desk",),
     "people": ("login", "logout", "whoami", "password", "person"),
     "booking": ("book", "move", "cancel", "no-shows"),
     "counter": ("receive", "supply", "pay", "examine"),

@@ -22,6 +22,7 @@ import tasks.registration.tables
 import tasks.signing.tables  # noqa: F401  the metadata is complete once all tables are imported
 from infra.database import connection_url
 from infra.settings import Settings
+from tasks.people.desk_roles import raise_walls
 
 chosen: Settings = context.config.attributes["settings"]
 url = connection_url(chosen.database_admin_url, chosen.database_admin_password_file)
@@ -37,4 +38,9 @@ with engine.connect() as connection:
         # Two that migrate at once: the second waits, then finds nothing left to do.
         connection.exec_driver_sql("select pg_advisory_xact_lock(4849)")
         context.run_migrations()
+# After all of them, so that a table that the last one brings is walled too.
+with engine.begin() as connection:
+    connection.exec_driver_sql("select pg_advisory_xact_lock(4849)")
+    connection.exec_driver_sql("set local role hoso_owner")
+    raise_walls(connection)
 engine.dispose()

@@ -146,6 +146,8 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "registration seal": "the PIN file of the agency's seal",
     "deploy": "the Prefect server",
     "migrate": "the password of the database's administrator",
+    "desk make": "the password of the database's administrator",
+    "desk end": "the password of the database's administrator",
     "backup": "the password of the database's administrator",
     "restore": "the password of the database's administrator",
     "demo": "the embedded stack",

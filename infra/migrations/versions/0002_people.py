@@ -15,7 +15,18 @@ _TABLES = ("login_challenge", "login", "enrolment", "credential", "person_role",
 
 def upgrade() -> None:
     """Make the tables, and let the application work in them; nothing of people is ever deleted."""
+    op.execute(
+        """
+        do $$ begin
+            if not exists (select from pg_roles where rolname = 'hoso_desk') then
+                create role hoso_desk nologin;
+            end if;
+        end $$
+        """
+    )
+    op.execute("grant usage on schema public to hoso_desk")
     op.execute("set local role hoso_owner")
+    _make_desks()
     op.create_table(
         "person",
         sa.Column("office", sa.String(), sa.ForeignKey("office.code"), nullable=False),
@@ -87,6 +98,26 @@ def upgrade() -> None:
     op.execute("reset role")
 
 
+def _make_desks() -> None:
+    """Make what says which database role belongs to the desks of which office."""
+    op.execute(
+        """
+        create table desk_role (
+            role varchar primary key,
+            office varchar not null references office (code)
+        )
+        """
+    )
+    # The role that logged in is asked for, so that no “set role” makes a desk another office's.
+    op.execute(
+        """
+        create function hoso_desk_office() returns varchar
+            language sql stable security definer set search_path = pg_catalog, public
+            return (select office from public.desk_role where role = session_user)
+        """
+    )
+
+
 def _whose() -> tuple[sa.Column[str] | sa.ForeignKeyConstraint, ...]:
     """Return the columns that say which person a row is about."""
     return (
@@ -105,3 +136,5 @@ def downgrade() -> None:
     """Drop what `upgrade` made."""
     for table in _TABLES:
         op.drop_table(table)
+    op.execute("drop function hoso_desk_office() cascade")
+    op.execute("drop table desk_role")
