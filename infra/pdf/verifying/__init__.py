@@ -21,7 +21,7 @@ from infra.pdf.verifying.findings import Finding, Report, found, report_from
 from infra.pdf.verifying.folder import Folder
 
 _CHILD = "infra.pdf.verifying.child"
-_COST = Cost(memory_bytes=2_000_000_000, cpu_seconds=60, wall_seconds=120, output_bytes=20_000_000)
+_COST = Cost(memory_bytes=2_000_000_000, cpu_seconds=30, wall_seconds=90, output_bytes=20_000_000)
 #: Larger files are not opened at all.
 LARGEST = 300_000_000  # bytes
 #: A report longer than this is no report.

@@ -21,13 +21,14 @@ from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 
+from infra.pdf.levels import Level, evidence_of
 from infra.pdf.verifying.certificates import Answers, Evidence
 from infra.pdf.verifying.changes import Made, review
 from infra.pdf.verifying.cms_rules import Cms, read_cms
 from infra.pdf.verifying.findings import Finding, Report, Revision, Signature, found
 from infra.pdf.verifying.layout import SignedPart, Trick, signed_part, stretches
 from infra.pdf.verifying.objects import pages_of, resolved
-from infra.pdf.verifying.second_reader import second_opinion
+from infra.pdf.verifying.second_reader import damage, second_opinion
 from infra.pdf.verifying.signature import Entry, describe, locks_of, permission_of
 from infra.pdf.verifying.store import Store, genuine, read_store
 
@@ -57,6 +58,9 @@ def examine(name: str, pdf: bytes, *, evidence: Evidence, at: datetime) -> Repor
     file = _File(name=name, pdf=pdf, evidence=evidence, at=at, findings=[], chains=set())
     if b"%PDF-" not in pdf[:1024]:
         return _report(file, found("not-a-pdf"))
+    fault = damage(pdf)
+    if fault is not None:
+        return _report(file, fault)
     try:
         reader = PdfFileReader(io.BytesIO(pdf))
         if reader.encrypted:
@@ -207,6 +211,8 @@ def _signatures(file: _File, reader: PdfFileReader, entries: Sequence[Entry]) ->
     file.findings += store.findings
     certifying = _certifying(file, reader, entries)
     evidence = _together(file.evidence, store, known)
+    sound = not any(one.weight == "broken" for one in file.findings)
+    levels = _levels(reader, evidence) if sound else {}
     proof: tuple[datetime, str] | None = None
     described: list[Signature] = []
     for number, (entry, value) in reversed(list(enumerate(zip(entries, values, strict=True), start=1))):
@@ -219,13 +225,21 @@ def _signatures(file: _File, reader: PdfFileReader, entries: Sequence[Entry]) ->
             at=file.at,
             proof=proof,
             certifies=entry.reference == certifying,
-            has_store=bool(store.crls or store.ocsps),
+            level=levels.get(entry.field, "none"),
             chains=file.chains,
         )
         described.append(one)
         if entry.is_timestamp and moment is not None and (proof is None or moment[0] < proof[0]):
             proof = moment
     return described[::-1]
+
+
+def _levels(reader: PdfFileReader, evidence: Evidence) -> dict[str, Level]:
+    """Return the level that the file itself proves for each signature, by the rules that hoso signs by."""
+    anchors = [one.dump() for one in evidence.anchors]
+    chain = [one.dump() for one in evidence.certificates]
+    proved = evidence_of(reader, anchors=anchors, chain=chain)
+    return {one.field: one.level for one in proved.signatures}
 
 
 def _cms_of(file: _File, entry: Entry) -> Cms:

@@ -93,13 +93,14 @@ def describe(
     at: datetime,
     proof: tuple[datetime, str] | None,
     certifies: bool,
-    has_store: bool,
+    level: str,
     chains: set[tuple[str, ...]],
 ) -> tuple[Signature, tuple[datetime, str] | None]:
     """
     Return what may be said of a signature, and the moment that it proves if it is a good time-stamp.
 
-    `proof` is the earliest moment that later time-stamps of the file prove. The certificate paths that lead to
+    `proof` is the earliest moment that later time-stamps of the file prove, `level` what the file proves if the
+    signature holds. The certificate paths that lead to
     an anchor are added to `chains`.
     """
     findings = list(value.findings)
@@ -123,7 +124,9 @@ def describe(
     if claimed and proven.time and claimed > proven.time + _TOLERANCE and not entry.is_timestamp:
         findings.append(found("claims-later"))
     described = _described(entry, value, trust, proven, claimed, findings, number, pdf, certifies)
-    described = replace(described, level=_level(entry, described, proof, has_store=has_store))
+    if described.verdict == Verdict.NOT_VALID or entry.is_timestamp:
+        level = "none"
+    described = replace(described, level=level)
     if not entry.is_timestamp or claimed is None or described.verdict != Verdict.VALID:
         return described, None
     return described, (claimed, described.signer)
@@ -295,22 +298,3 @@ def _text(dictionary: generic.DictionaryObject, key: str) -> str | None:
     """Return a text of a signature's dictionary."""
     value = dictionary.get(key)
     return str(value) if isinstance(value, generic.TextStringObject) else None
-
-
-def _level(
-    entry: Entry,
-    described: Signature,
-    proof: tuple[datetime, str] | None,
-    *,
-    has_store: bool,
-) -> str:
-    """Return the PAdES level that is there and holds (ETSI EN 319 142-1 §6): `B`, `T`, `LT`, `LTA` or `none`."""
-    if entry.is_timestamp:
-        return "none"
-    if not entry.is_pades or any(one.weight == "broken" for one in described.findings):
-        return "none"
-    if described.proven_time is None:
-        return "B"
-    if not has_store or described.revocation != "good" or described.revocation_known_from != "embedded":
-        return "T"
-    return "LTA" if proof is not None else "LT"
