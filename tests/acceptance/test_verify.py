@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.attacks import ATTACKS
 from tests.attacks.target import MORNING, Target
-from tests.world import Said
+from tests.tasks.delivery.test_return_of_result import received, signed_result
+from tests.world import Said, World
 
 if TYPE_CHECKING:
     from tests.conftest import Authority
@@ -106,6 +107,52 @@ def test_the_report_for_programs_says_the_same(desk: Path) -> None:
     assert sentence["vi"]
     assert sentence["en"]
     assert json.dumps(said)
+
+
+def trusting(world: World, folder: Path) -> Path:
+    """What somebody trusts who deals with the test's offices: the roots, and lists of today."""
+    anchors = folder / "anchors"
+    anchors.mkdir()
+    for number, der in enumerate(world.parts.anchors):
+        (anchors / f"{number}.cer").write_bytes(der)
+    authority, now = world.authority, world.parts.clock.now()
+    maker = Target(authority, b"", b"")
+    for issuer, key in (
+        (authority.root_certificate, authority.root_key),
+        (authority.certificate, authority.key),
+    ):
+        made = maker.crl(issuer, key, start=now)
+        (anchors / f"{issuer.serial_number:x}.crl").write_bytes(made.dump())
+    return anchors
+
+
+def test_a_certified_copy_as_the_office_returns_it_is_valid(world: World, tmp_path: Path) -> None:
+    code = world.signed(world.office())
+    assert world.type("document", code, 1, "--out", tmp_path / "copy.pdf").code == 0
+    said = verify(tmp_path, "copy.pdf", "--anchors", str(trusting(world, tmp_path)), "--json")
+    assert said.code == 0, said.out + said.err
+    (report,) = said.json["files"]
+    official, seal = [one for one in report["signatures"] if one["kind"] != "time-stamp"]
+    assert (official["field"], official["kind"], official["certifies"]) == ("official_1", "person", True)
+    assert (seal["field"], seal["kind"]) == ("seal", "agency")
+    assert all(one["allowed"] for one in report["revisions"])
+
+
+def test_a_result_and_its_delivery_note_belong_together(world: World, form: bytes, tmp_path: Path) -> None:
+    office = world.office()
+    code = received(world, office, signed_result(world, office, form, certify=True), "email")
+    world.carry(code)
+    world.type("document", code, 1, "--out", tmp_path / "result.pdf")
+    world.type("document", code, 1, "--note", "--out", tmp_path / "note.pdf")
+    anchors = str(trusting(world, tmp_path))
+    said = verify(tmp_path, "result.pdf", "note.pdf", "--anchors", anchors, "--json")
+    assert said.code == 0, said.out + said.err
+    codes = [{one["code"] for one in file["sentences"]} for file in said.json["files"]]
+    assert "named-by" in codes[0]
+    assert "names-file" in codes[1]
+    (tmp_path / "other.pdf").write_bytes(form)
+    alone = verify(tmp_path, "other.pdf", "note.pdf", "--anchors", anchors, "--json")
+    assert "names-file" not in alone.out
 
 
 def test_other_commands_do_not_pay_for_it(desk: Path) -> None:

@@ -210,13 +210,14 @@ class Target:
         *,
         revoked: dict[int, datetime] | None = None,
         days: int = 30,
+        start: datetime = MORNING,
     ) -> asn1_crl.CertificateList:
         """Make a revocation list."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(issuer.subject)
-            .last_update(MORNING - timedelta(days=1))
-            .next_update(MORNING + timedelta(days=days))
+            .last_update(start - timedelta(days=1))
+            .next_update(start + timedelta(days=days))
         )
         for serial, day in (revoked or {}).items():
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(day)
