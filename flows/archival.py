@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
-from flows.running import step
+from flows.running import Aside, step
 from tasks.archival import steps
+from tasks.evidence.steps import is_wanting, lift_for_archive
 
+lift = step(lift_for_archive, name="lift", run_name="lift original {ordinal} for the archive")
 archive = step(steps.archive, name="archive", run_name="archive")
 
 
 async def archival(code: str) -> None:
-    """Archive a returned dossier once it is asked for, by the night or by a person."""
-    if await asyncio.to_thread(steps.is_due, code):
-        await archive(code)
+    """Archive a returned dossier once it is asked for, its documents at the level that the archive needs."""
+    if not await asyncio.to_thread(steps.is_due, code):
+        return
+    aside = Aside()
+    for ordinal in await asyncio.to_thread(is_wanting, code):
+        with aside:
+            await lift(code, ordinal)
+    # What lacks its evidence is not locked away: it could not be mended there.
+    aside.settle()
+    await archive(code)

@@ -29,7 +29,7 @@ from infra.services import services
 from infra.settings import environment
 from infra.stack.sample_scans import SampleOriginal, make_scans
 from tasks.dossier.calendar import local
-from tasks.dossier.papers import newest, read
+from tasks.dossier.papers import finished, read
 
 #: Seconds after which a step that follows by itself is missed.
 _PATIENCE = 60.0
@@ -165,7 +165,7 @@ def _signatures(code: str, ordinal: int) -> list[dict[str, Any]]:
     """Return the signatures of a sealed copy as a validator finds them in the file."""
     parts = services()
     with parts.database.transaction() as session:
-        document = newest(session, code, ordinal, "sealed")
+        document = finished(session, code, ordinal)
     if document is None:
         raise Broken(f"{code}/{ordinal} has no sealed document")
     return [

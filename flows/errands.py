@@ -16,10 +16,12 @@ from uuid import UUID
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
-from flows.standing import BROKEN, NEEDS_ATTENTION
+from flows.standing import BROKEN, NEEDS_ATTENTION, NO_REVOCATION, NO_TIMESTAMP
 from infra.chance import random_id
 from infra.errors import Forbidden, HosoError, Unavailable
+from infra.revocation import NoRevocationAnswer
 from infra.services import services
+from infra.timestamp import NoTimestamp
 from tasks.delivery.notices import wake_at
 from tasks.dossier import outbox
 from tasks.dossier.outbox import Lease
@@ -35,6 +37,13 @@ def gravity(error: Exception) -> int:
     if isinstance(error, Unavailable):
         return 0
     return 1 if isinstance(error, Forbidden) else 2
+
+
+def _mark(error: Unavailable) -> str:
+    """Return what says in the outbox which kind of authority is waited for; nothing for any other service."""
+    if isinstance(error, NoTimestamp):
+        return NO_TIMESTAMP
+    return NO_REVOCATION if isinstance(error, NoRevocationAnswer) else ""
 
 
 @cache
@@ -90,7 +99,7 @@ class Errand:
         error = max(troubles, key=gravity)
         kind = type(error).__name__
         if isinstance(error, Unavailable):
-            cause, give_up = str(error), False
+            cause, give_up = f"{_mark(error)}{error}", False
         elif isinstance(error, Forbidden):
             cause, give_up = f"{NEEDS_ATTENTION}{error}", True
         else:

@@ -1,4 +1,4 @@
-"""From the official's signature to the released document: the agency seals, then everything is checked."""
+"""From the official's signature to the released document: the seal, the evidence, then everything is checked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from flows.sealing import seal_original
 from infra.services import services
 from tasks.dossier.lifecycle import PAUSED, Standing
 from tasks.dossier.moves import look, originals_of
+from tasks.evidence.steps import lift_for_release
 from tasks.signing import steps, tries
 
 
@@ -26,11 +27,12 @@ explain = step(
     name="explain",
     run_name="explain an interrupted signature of original {ordinal}",
 )
+lift = step(lift_for_release, name="lift", run_name="lift original {ordinal}")
 validate = step(steps.validate, name="validate", run_name="validate original {ordinal}")
 
 
 async def signing(code: str) -> None:
-    """Seal what the officials have signed, and release what stands up to validation."""
+    """Seal what the officials have signed, add the evidence that release needs, and release what stands up to it."""
     aside = Aside()
     for ordinal in await asyncio.to_thread(tries.interrupted, code):
         with aside:
@@ -40,5 +42,6 @@ async def signing(code: str) -> None:
             await seal(code, ordinal)
     for ordinal in await asyncio.to_thread(standing_at, code, Standing.SEALED):
         with aside:
+            await lift(code, ordinal)
             await validate(code, ordinal)
     aside.settle()

@@ -19,6 +19,8 @@ from tasks.dossier.waiting import frozen_at
 NEEDS_ATTENTION = "needs attention: "
 #: The same, where the cause is a bug or damage.
 BROKEN = "broken: "
+#: The same, where an authority that proves something does not answer; time cures it.
+NO_TIMESTAMP, NO_REVOCATION = "awaits a time-stamp: ", "awaits word on revocation: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,10 @@ def _cause(session: Session, dossier: DossierRow, last_error: str) -> tuple[str,
     for mark in (NEEDS_ATTENTION, BROKEN):
         if last_error.startswith(mark):
             return "NeedsAttention", last_error.removeprefix(mark)
+    if last_error.startswith(NO_TIMESTAMP):
+        return "AwaitingTimestamp", last_error.removeprefix(NO_TIMESTAMP)
+    if last_error.startswith(NO_REVOCATION):
+        return "AwaitingRevocation", last_error.removeprefix(NO_REVOCATION)
     if last_error:
         return "AwaitingService", last_error
     if dossier.stage == Stage.SIGNED:

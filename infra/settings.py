@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     #: Seconds for which an answer is used again; this is how long a revocation may go unnoticed.
     revocation_kept_seconds: float = 60.0
 
+    #: The last days on which algorithms are believed [M]; evidence that rests on them is renewed before.
+    algorithm_ends: str = "sha256=2036-12-31,rsa-2048=2030-12-31,rsa-3072=2036-12-31,ecdsa-256=2036-12-31"
+    #: Evidence is renewed when fewer than so many days are left of it.
+    preservation_days: int = 90
+
     #: The mail server that takes the office's e-mail.
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25

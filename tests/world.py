@@ -58,7 +58,8 @@ from tasks.certification.steps import issue_copy, originals_to_number, reserve_n
 from tasks.dossier.moves import Actor, look, office_of, originals_of, person
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening
-from tasks.dossier.tables import DossierRow, OfficeRow, OriginalRow
+from tasks.dossier.tables import CertificateRow, DossierRow, OfficeRow, OriginalRow
+from tasks.evidence.steps import lift_for_release
 from tasks.people.logins import open_login
 from tasks.people.persons import load_people, works_here
 from tasks.signing.authorising import Signer
@@ -411,6 +412,7 @@ class World:
         for ordinal in range(1, originals + 1):
             assert sign_original(code, ordinal, self.signer(office))
             assert sign_original(code, ordinal, self.signer(office, "seal"))
+            lift_for_release(code, ordinal)
             assert validate(code, ordinal)
         return code
 

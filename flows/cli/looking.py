@@ -76,10 +76,19 @@ def show_life(
     if applicant:
         table("Applicant", ("what", "value"), list(described["applicant"].items()))
     originals = [
-        (o["ordinal"], o["kind"], o["pages"], o["standing"], o["number"], (o["sha256"] or "")[:16])
+        (
+            o["ordinal"],
+            o["kind"],
+            o["pages"],
+            o["standing"],
+            o["number"],
+            o["level"],
+            (o["sha256"] or "")[:16],
+        )
         for o in described["originals"]
     ]
-    table("Originals", ("original", "kind", "pages", "standing", "number", "SHA-256"), originals)
+    columns = ("original", "kind", "pages", "standing", "number", "level", "SHA-256")
+    table("Originals", columns, originals)
     signatures = [
         (o["ordinal"], s["field"], s["signer"], s["level"], s["time"])
         for o in described["originals"]
@@ -177,7 +186,7 @@ def _original(session: Session, original: OriginalRow) -> dict[str, Any]:
         .where(
             DocumentRow.dossier == original.dossier,
             DocumentRow.ordinal == original.ordinal,
-            col(DocumentRow.kind).in_(["frozen", "approved", "sealed", "result"]),
+            col(DocumentRow.kind).in_(["frozen", "approved", "sealed", "lifted", "result"]),
         )
         .order_by(col(DocumentRow.id).desc())
     )
@@ -197,6 +206,7 @@ def _original(session: Session, original: OriginalRow) -> dict[str, Any]:
         "standing": str(original.standing),
         "number": number_of(session, original.dossier, original.ordinal),
         "sha256": document.sha256 if document else None,
+        "level": document.level if document else None,
         "signatures": [
             {
                 "field": s.field,

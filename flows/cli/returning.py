@@ -112,7 +112,7 @@ def document(
     ] = False,
 ) -> None:
     """Write the newest document of an original as a PDF: frozen, signed, or sealed."""
-    from tasks.dossier.papers import newest, read
+    from tasks.dossier.papers import finished, newest, read
 
     me = logged_in()
     with services().database.transaction() as session:
@@ -120,9 +120,11 @@ def document(
         reader = acting_on(session, me, "document", dossier)
         frozen = newest(session, code, ordinal, "frozen")
         noted = frozen is not None and bool(frozen.facts.get("note"))
-        # A result that takes no signature is itself the document; what is frozen and sealed is its note.
-        kinds = ("result",) if noted and not note else ("sealed", "approved", "frozen", "result")
-        found = [newest(session, code, ordinal, kind) for kind in kinds] if noted or not note else []
+        found = [newest(session, code, ordinal, "result")]
+        if note or not noted:
+            # A result that takes no signature is itself the document; what is frozen and sealed is its note.
+            own = [newest(session, code, ordinal, kind) for kind in ("approved", "frozen")]
+            found = [finished(session, code, ordinal), *own, *found] if noted or not note else []
         count = len(originals_of(session, code))
         row = next((one for one in found if one is not None), None)
         if row is not None:

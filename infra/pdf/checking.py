@@ -27,10 +27,13 @@ from infra.pdf.increment import check_increment
 from infra.pdf.levels import Level, SignatureLevel, evidence_of
 from infra.pdf.trust import common_name, context, finish
 
+#: What is said of a signature after which time-stamps and proofs were added, and nothing else.
+EVIDENCE_ADDED = "evidence for its signatures was added"
+
 #: What happened to the document after a signature, in the words of a report.
 _CHANGES = {
     ModificationLevel.NONE: None,
-    ModificationLevel.LTA_UPDATES: "evidence for its signatures was added",
+    ModificationLevel.LTA_UPDATES: EVIDENCE_ADDED,
     ModificationLevel.FORM_FILLING: "it was signed again, or a form field was filled in",
     ModificationLevel.ANNOTATIONS: "notes were added",
     ModificationLevel.OTHER: "its content was changed",

@@ -62,6 +62,8 @@ class TimestampFound:
     revision: int
     #: Whether its authority's certificate, and those above it, are proved good in the file's newest store.
     proved: bool
+    #: Until when that proof expected nothing new; `None`: there is no proof, or it did not say.
+    known_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +199,15 @@ class _Reading:
             return False
         return all(store.proves(one, above, by=by) for one, above in pairwise(path))
 
+    def _known_until(self, certificate: bytes) -> datetime | None:
+        """Return when the first of the answers about a path in the newest store ends."""
+        path = path_of(certificate, known=self._known, anchors=self._anchors) or ()
+        answers = [self._store.proof(one, above) for one, above in pairwise(path)]
+        return min(
+            (one.next_update for one in answers if one is not None and one.next_update is not None),
+            default=None,
+        )
+
     def _document_stamp(self, embedded: EmbeddedPdfSignature) -> TimestampFound | None:
         """Return a document time-stamp if it stands: over all bytes of its revision, by a trusted authority."""
         if embedded.sig_object.get("/SubFilter") != SigSeedSubFilter.ETSI_RFC3161.value:
@@ -251,6 +262,7 @@ class _Reading:
             algorithms=("sha256", _signature_algorithm(certificate)),
             revision=revision,
             proved=self._is_proved(self._store, der, moment),
+            known_until=self._known_until(der),
         )
 
 

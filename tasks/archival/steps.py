@@ -47,7 +47,13 @@ _EXTENSIONS = {"application/pdf": "pdf", "application/json": "json", "image/jpeg
 ARCHIVE_ROOT = "archive/"
 
 #: Documents of an original that go into its package, by kind, with the folder they go to.
-_KINDS = {"scan": "scans", "frozen": "frozen", "sealed": "documents", "result": "documents"}
+_KINDS = {
+    "scan": "scans",
+    "frozen": "frozen",
+    "sealed": "documents",
+    "lifted": "documents",
+    "result": "documents",
+}
 
 
 def ask_for_archive(code: str | None, *, by: Actor = SYSTEM) -> list[str]:
@@ -212,7 +218,10 @@ def _documents(session: Session, code: str, until: datetime) -> list[DocumentRow
             col(DocumentRow.position),
         )
     )
-    return list(session.exec(query))
+    found = list(session.exec(query))
+    # A sealed document is the beginning of the one with its evidence, so the latter is enough.
+    lifted = {row.ordinal for row in found if row.kind == "lifted"}
+    return [row for row in found if row.kind != "sealed" or row.ordinal not in lifted]
 
 
 def _name(row: DocumentRow) -> str:

@@ -100,6 +100,20 @@ def newest(session: Session, dossier: str, ordinal: int, kind: str) -> DocumentR
     return session.exec(query).first()
 
 
+def finished(session: Session, dossier: str, ordinal: int) -> DocumentRow | None:
+    """Return the document of an original that the agency has sealed, with all evidence that was added to it so far."""
+    for kind in ("lifted", "sealed"):
+        query = (
+            select(DocumentRow)
+            .where(DocumentRow.dossier == dossier, DocumentRow.ordinal == ordinal, DocumentRow.kind == kind)
+            .order_by(col(DocumentRow.revision).desc(), col(DocumentRow.position).desc())
+        )
+        row = session.exec(query).first()
+        if row is not None:
+            return row
+    return None
+
+
 def all_of(session: Session, dossier: str, ordinal: int, kind: str) -> list[DocumentRow]:
     """Return an original's documents of a kind, newest revision only, in order of position."""
     first = newest(session, dossier, ordinal, kind)

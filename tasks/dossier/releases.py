@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from infra.errors import Broken
-from tasks.dossier.papers import newest
+from tasks.dossier.papers import finished, newest
 from tasks.dossier.routes import frozen_of
 from tasks.dossier.tables import DocumentRow, OriginalRow
 
@@ -22,12 +22,12 @@ class Released:
 
 def released(session: Session, original: OriginalRow) -> Released:
     """
-    Return an original's released document: sealed by the agency, or another agency's result.
+    Return an original's released document: sealed by the agency, with its evidence, or another agency's result.
 
     A result that takes no further signature is returned unchanged; then the sealed document is its delivery
     note. Raises `Broken` where there is nothing to release.
     """
-    sealed = newest(session, original.dossier, original.ordinal, "sealed")
+    sealed = finished(session, original.dossier, original.ordinal)
     result = newest(session, original.dossier, original.ordinal, "result")
     frozen = frozen_of(session, original)
     if frozen is not None and frozen.facts.get("note") and result is not None:

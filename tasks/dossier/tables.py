@@ -121,7 +121,7 @@ class DocumentRow(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
     dossier: str = Field(foreign_key="dossier.code")
     ordinal: int = 0
-    #: `scan`, `page`, `frozen`, `approved`, `sealed`, `receipt`, `letter-…`, `validation`, `result`
+    #: `scan`, `page`, `frozen`, `approved`, `sealed`, `lifted`, `receipt`, `letter-…`, `validation`, `result`
     kind: str
     revision: int = 0
     position: int = 0
@@ -134,6 +134,9 @@ class DocumentRow(SQLModel, table=True):
     #: What is known of it besides its bytes: sizes of a page, boxes of a signature.
     facts: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     made_at: datetime = moment(nullable=False)
+    #: The PAdES level that the file has really reached, and the rules that say so; `None`: not asked.
+    level: str | None = None
+    level_rules: str | None = None
 
 
 class NoticeRow(SQLModel, table=True):

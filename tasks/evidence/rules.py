@@ -49,42 +49,47 @@ class Margin:
 
 
 def margin_of(
-    signers: Sequence[Holding],
-    stamps: Sequence[tuple[datetime, Holding]],
+    resting: Sequence[Holding],
     *,
+    begins: datetime,
     known_until: datetime | None,
     algorithm_ends: Mapping[str, date],
-    at: datetime,
 ) -> Margin:
     """
-    Return the margin of a document.
+    Return the margin of a document from what its evidence rests on, which ends with the first of it.
 
-    Without a time-stamp it rests on its signers' certificates. With one, on the newest: its authority's
-    certificate, and the algorithms of its token. `stamps` are the time-stamps with their moments, oldest
-    first; `known_until` is when the newest answer about revocation ends, after which the authority's next
-    answer can prove that the newest time-stamp was made by a certificate in force (a grace period, EN
-    319 102-1 §5.2.6); `algorithm_ends` says on which days algorithms stop being believed.
+    `begins` is when the newest evidence was made. `known_until` is when the newest answer about revocation
+    ends: only an answer that comes after it can prove that the newest time-stamp was made by a certificate in
+    force, so more evidence is of little use before (a grace period, EN 319 102-1 §5.2.6). `algorithm_ends`
+    says on which days algorithms stop being believed.
 
-    >>> one = Holding(what="authority", ends=datetime(2030, 1, 1, tzinfo=UTC), algorithms=("sha256", "rsa-2048"))
+    >>> one = Holding(what="the authority", ends=datetime(2030, 1, 1, tzinfo=UTC), algorithms=("rsa-2048",))
     >>> at = datetime(2026, 1, 1, tzinfo=UTC)
-    >>> found = margin_of([], [(at, one)], known_until=None, algorithm_ends={"rsa-2048": date(2028, 12, 31)}, at=at)
+    >>> found = margin_of([one], begins=at, known_until=None, algorithm_ends={"rsa-2048": date(2028, 12, 31)})
     >>> found.must_extend_before.date().isoformat(), found.cause
-    ('2028-12-31', 'rsa-2048 of authority')
+    ('2028-12-31', 'rsa-2048 of the authority')
     """
-    resting = [stamps[-1][1]] if stamps else list(signers)
     ends = [(holding.ends, f"the certificate of {holding.what}") for holding in resting]
     for holding in resting:
         for name in holding.algorithms:
             if name in algorithm_ends:
                 last = algorithm_ends[name]
-                ends.append(
-                    (datetime(last.year, last.month, last.day, tzinfo=UTC), f"{name} of {holding.what}")
-                )
+                moment = datetime(last.year, last.month, last.day, tzinfo=UTC)
+                ends.append((moment, f"{name} of {holding.what}"))
     before, cause = min(ends)
-    begins = stamps[-1][0] if stamps else at
-    if known_until is not None and stamps:
-        begins = max(begins, known_until)
+    begins = max(begins, known_until) if known_until is not None else begins
     return Margin(may_extend_from=min(begins, before), must_extend_before=before, cause=cause)
+
+
+def algorithm_ends(text: str) -> dict[str, date]:
+    """
+    Read a table of algorithms and the last days on which they are believed.
+
+    >>> algorithm_ends("rsa-2048=2030-12-31, sha256=2036-12-31")["rsa-2048"]
+    datetime.date(2030, 12, 31)
+    """
+    pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
+    return {name.strip(): date.fromisoformat(day.strip()) for name, _, day in pairs}
 
 
 def is_due(margin_ends: datetime, *, at: datetime, days: int) -> bool:

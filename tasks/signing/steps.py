@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Broken, Forbidden, Unavailable
 from infra.history import Json
 from infra.object_store import Stored
-from infra.pdf.checking import SignatureFound, check_signed, signatures_of
+from infra.pdf.checking import EVIDENCE_ADDED, SignatureFound, check_signed, signatures_of
+from infra.pdf.evidence import read_evidence
+from infra.pdf.levels import RULES
 from infra.pdf.signing import sign_field
 from infra.services import services
 from tasks.dossier.calendar import local
@@ -34,16 +36,16 @@ from tasks.dossier.moves import (
     procedure_of,
     tell,
 )
-from tasks.dossier.papers import Paper, keep, newest, sha256_of, store_content
+from tasks.dossier.papers import Paper, finished, keep, sha256_of, store_content
 from tasks.dossier.register import certify_number
 from tasks.dossier.routes import frozen_of, route_of
+from tasks.dossier.tables import DocumentRow, OriginalRow
+from tasks.evidence.rules import reaches
+from tasks.evidence.steps import sources, write_level
 from tasks.signing.authorising import Signer, authorise, same_authority, signed_fields, why
 from tasks.signing.intents import Intent, intend, is_the_day
 from tasks.signing.tables import SignatureRow
 from tasks.signing.tries import MAY_BE_SIGNED, close_try, name_of, tell_end
-
-#: The PAdES baseline levels, each holding those before it.
-LEVELS = ("B", "T", "LT", "LTA")
 
 #: Seconds to wait for somebody who signs the same original.
 PATIENCE = 60.0
@@ -136,7 +138,7 @@ def validate(code: str, ordinal: int) -> bool:
         if original.standing != Standing.SEALED:
             return False
         procedure = procedure_of(session, dossier)
-        document = newest(session, code, ordinal, "sealed")
+        document = finished(session, code, ordinal)
         route = [step.field for step in route_of(session, original, procedure)]
         frozen = frozen_of(session, original)
         # Another agency's signatures, which were judged when its result came in and must still hold.
@@ -145,18 +147,25 @@ def validate(code: str, ordinal: int) -> bool:
         raise Broken(f"{code}/{ordinal} is sealed but has no sealed document")
     content = parts.work.get(document.key)
     found = signatures_of(content, anchors=parts.anchors, chain=parts.chain)
-    needed = LEVELS.index(procedure.evidence.release)
+    evidence = read_evidence(content, sources())
+    needed = procedure.evidence.release
     theirs, ours = found[:foreign], found[foreign:]
-    sound = [s.field for s in ours if s.intact and s.trusted and s.level in LEVELS[needed:]]
-    whole = bool(found) and found[-1].covers_whole_file and all(s.intact for s in theirs)
+    sound = [s.field for s in ours if s.intact and s.trusted and reaches(s.level, needed)]
+    whole = bool(found) and (found[-1].covers_whole_file or found[-1].changed_after == EVIDENCE_ADDED)
+    whole = whole and all(s.intact for s in theirs)
     if sound != route or not whole or sha256_of(content) != document.sha256:
-        raise Broken(f"{code}/{ordinal}: the sealed document shows {sound} where {route} is needed")
+        raise Broken(
+            f"{code}/{ordinal}: the sealed document shows {sound} where {route} is needed at level {needed}"
+        )
     with parts.database.transaction() as session:
         dossier, original = hold(session, code), original_of(session, code, ordinal)
         if original.standing != Standing.SEALED:
             return False
         original.standing = Standing.VALID
         session.add(original)
+        _write_levels(session, original, found)
+        row = session.get_one(DocumentRow, document.id)
+        write_level(session, row, evidence)
         certify_number(session, code, ordinal)
         facts: dict[str, Json] = {
             "original": ordinal,
@@ -165,6 +174,21 @@ def validate(code: str, ordinal: int) -> bool:
         }
         follow(session, dossier, Telling(event="document:validated", facts=facts))
     return True
+
+
+def _write_levels(session: Session, original: OriginalRow, found: list[SignatureFound]) -> None:
+    """Write the level that each signature has reached by the time of the release, and by which rules."""
+    for row in session.exec(
+        select(SignatureRow).where(
+            SignatureRow.dossier == original.dossier,
+            SignatureRow.ordinal == original.ordinal,
+            SignatureRow.revision == original.revision,
+            col(SignatureRow.kept_at).is_not(None),
+        )
+    ):
+        row.level = next((s.level for s in found if s.field == row.field), row.level)
+        row.level_rules = RULES
+        session.add(row)
 
 
 def _make(task: Intent, signer: Signer, previous: bytes) -> bytes:
@@ -244,7 +268,7 @@ def _write_kept(
     kind, standing = _AFTER[signer.role]
     dossier, original = look(session, task.code), original_of(session, task.code, task.ordinal)
     row.kept_sha256 = stored.sha256
-    row.level = found.level
+    row.level, row.level_rules = found.level, RULES
     row.signed_at = found.time
     row.kept_at = now(session)
     session.add(row)

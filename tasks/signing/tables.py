@@ -69,7 +69,9 @@ class SignatureRow(SQLModel, table=True):
     open_try: bool = False
     kept_key: str
     kept_sha256: str | None = None
+    #: The PAdES level that it has really reached, by now, and the rules that say so.
     level: str | None = None
+    level_rules: str | None = None
     signed_at: datetime | None = moment()
     kept_at: datetime | None = moment()
     #: By which authority: post, mandate, basis, capacity, rule, as they were found at that moment.

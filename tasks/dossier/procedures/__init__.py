@@ -117,11 +117,15 @@ class Retention(_Data):
     rule: str
 
 
+#: A PAdES baseline level, each holding those before it.
+Level = Literal["B", "T", "LT", "LTA"]
+
+
 class Evidence(_Data):
     """The PAdES level that a document needs before it is released, and before it is archived, and how it gets there."""
 
-    release: Literal["B", "T", "LT", "LTA"]
-    archive: Literal["B", "T", "LT", "LTA"]
+    release: Level
+    archive: Level
     #: Whether each signature brings a time-stamp of its own, or one time-stamp serves for the whole document.
     shape: Literal["signature", "document"] = "document"
 

@@ -114,7 +114,7 @@ def test_the_package_holds_originals_results_metadata_validation_and_the_whole_h
         "validation.json",
         "history.jsonl",
     }
-    sealed = world.ask("select sha256 from document where dossier = :d and kind = 'sealed'", d=archived)
+    sealed = world.ask("select sha256 from document where dossier = :d and kind = 'lifted'", d=archived)
     documents = [name for name in names if name.startswith("documents/")]
     assert {hashlib.sha256(content(name)).hexdigest() for name in documents} == {row.sha256 for row in sealed}
     metadata = json.loads(content("metadata.json"))

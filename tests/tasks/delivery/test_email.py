@@ -58,7 +58,7 @@ def test_an_accepted_result_is_delivered_once_and_carries_every_sealed_document(
     (mail,) = results(world, code)
     for attachment, ordinal in zip(mail.iter_attachments(), (1, 2), strict=True):
         row = world.ask(
-            "select sha256 from document where dossier = :d and ordinal = :o and kind = 'sealed'",
+            "select sha256 from document where dossier = :d and ordinal = :o and kind = 'lifted'",
             d=code,
             o=ordinal,
         )[0]

@@ -51,7 +51,7 @@ def test_the_result_lies_in_the_account_and_nothing_is_mailed(world: World) -> N
     world.carry(code)
     assert world.stage(code) == "Returned"
     assert state(world, code) == ("accepted", 1)
-    sealed = world.ask("select key from document where dossier = :d and kind = 'sealed'", d=code)
+    sealed = world.ask("select key from document where dossier = :d and kind = 'lifted'", d=code)
     assert sorted(in_account(world, f"A-{office}")) == sorted(world.parts.work.get(row.key) for row in sealed)
     assert [m for m in world.mails(code) if str(m["Subject"]).startswith("Kết quả")] == []
 

@@ -22,6 +22,7 @@ from tasks.certification.examining import ask_for_supplement, decline_original
 from tasks.certification.receiving import Receipt
 from tasks.dossier.papers import newest, read
 from tasks.dossier.refusals import Refusal
+from tasks.evidence.steps import lift_for_release
 from tasks.signing.authorising import Signer
 from tasks.signing.steps import sign_original, validate
 from tests.world import PIN, World
@@ -191,6 +192,7 @@ def test_the_seal_after_the_official_and_both_are_valid_in_the_end(
     answers = world.at_once([partial(sign_original, code, 1, world.signer(office, "seal")) for _ in range(4)])
     assert sorted(map(str, answers)) == ["False"] * 3 + ["True"], answers
     assert in_the_document(code, "sealed") == ["official_1", "seal"]
+    assert lift_for_release(code, 1)
     validated = world.at_once([partial(validate, code, 1)] * 4)
     assert sorted(map(str, validated)) == ["False"] * 3 + ["True"], validated
     assert world.stage(code) == "Signed"
@@ -367,9 +369,11 @@ def test_a_damaged_document_in_the_store_is_never_released(world: World) -> None
     content[len(content) // 2] ^= 1
     double = MemoryStore()
     double.put(row.key, bytes(content), content_type="application/pdf")
-    with world.having(work=double), pytest.raises(Broken):
-        validate(code, 1)
+    for step in (lift_for_release, validate):
+        with world.having(work=double), pytest.raises(Broken):
+            step(code, 1)
     assert world.originals(code)[0].standing == "sealed"
+    assert lift_for_release(code, 1)
     assert validate(code, 1)
 
 
