@@ -223,7 +223,7 @@ def _tell(
     facts: dict[str, Json] = {
         "original": task.ordinal,
         "doc": {"sha256": document.sha256, "size": document.size},
-        "from": task.document.sha256,
+        "before": task.document.sha256,
         "level": reached.level,
         "rules": RULES,
     }
