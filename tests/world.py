@@ -58,7 +58,7 @@ from tasks.certification.steps import issue_copy, originals_to_number, reserve_n
 from tasks.dossier.moves import Actor, look, office_of, originals_of, person
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening
-from tasks.dossier.tables import CertificateRow, DossierRow, OfficeRow, OriginalRow
+from tasks.dossier.tables import DossierRow, OfficeRow, OriginalRow
 from tasks.evidence.steps import lift_for_release
 from tasks.people.logins import open_login
 from tasks.people.persons import load_people, works_here

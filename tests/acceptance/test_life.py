@@ -128,7 +128,10 @@ def test_poppler_says_that_both_signatures_are_valid(
         pytest.skip("pdfsig is not installed")
     store = nss_with(world.settings.trust_anchors, life["folder"] / f"nss-{ordinal}")
     said = subprocess.run(
-        [tool, "-no-ocsp", *store, life["folder"] / f"result-{ordinal}.pdf"], capture_output=True, text=True, check=True
+        [tool, "-no-ocsp", *store, life["folder"] / f"result-{ordinal}.pdf"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert said.count("Signature is Valid.") == 2
     assert said.count("Total document signed") == 1
