@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.looking import describe
-from flows.desks import OFFICE, OFFICE_FILE, Desks, officials_pin
+from flows.desks import APPLICANT, OFFICE, OFFICE_FILE, Desks, officials_pin
 from flows.standing import waiting
 from infra.errors import Broken
 from infra.history.recording import head
@@ -80,11 +80,7 @@ def desks() -> Desks:
 
 def _book() -> str:
     """Book the next slot and return the dossier's code."""
-    booked = _hoso(
-        "book", "--office", OFFICE, "--name", "Trần Thị Sen", "--identity", "022000000099",
-        "--address", "Thôn Nà Làng, xã Bình Liêu, tỉnh Quảng Ninh", "--telephone", "0900 000 000",
-        "--email", "sen.tran@citizen.example", "--json", by="cong",
-    )  # fmt: skip
+    booked = _hoso("book", "--office", OFFICE, "--applicant", str(APPLICANT), "--json", by="cong")
     return str(json.loads(booked)["code"])
 
 

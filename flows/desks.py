@@ -18,6 +18,8 @@ from infra.services import services
 
 #: The sample office's code and file; its keys are those of the embedded stack.
 OFFICE = "H49.21"
+#: The sample applicant, as a file, because nothing personal is ever an argument.
+APPLICANT = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_office" / "applicant.yaml"
 OFFICE_FILE = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_office" / "office.yaml"
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows.desks import OFFICE, OFFICE_FILE, Desks, officials_pin
+from flows.desks import APPLICANT, OFFICE, OFFICE_FILE, Desks, officials_pin
 from flows.timeline import life
 from infra.errors import Broken
 from infra.services import services
@@ -97,7 +97,7 @@ def _book(number: int) -> tuple[float, str]:
     moment = services().clock.now()
     later = moment + number * timedelta(minutes=office.slot_minutes)
     slot = next_slot(later, office.calendar(), office.slot_minutes, now=moment)
-    applicant = ["--name", "Trần Thị Sen", "--identity", "022000000099", "--email", "sen@citizen.example"]
+    applicant = ["--applicant", str(APPLICANT)]
     when = ["--date", f"{slot:%Y-%m-%d}", "--hour", f"{slot:%H:%M}"]
     seconds, booked = _hoso("book", "--office", OFFICE, *applicant, *when, "--json", by="cong")
     return seconds, str(json.loads(booked)["code"])

@@ -9,6 +9,7 @@ import typer
 
 from flows.cli import app
 from flows.cli.printing import AsJson, say, show
+from flows.cli.private import Person, applicant
 from infra.clock import HANOI
 from infra.errors import Forbidden
 from infra.services import services
@@ -16,17 +17,11 @@ from tasks.appointment import acts
 from tasks.appointment.rules import next_slot
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import office_of
-from tasks.dossier.opening import Applicant, Opening
+from tasks.dossier.opening import Opening
 from tasks.people.desk import logged_in
 
 Office = Annotated[str, typer.Option("--office", help="Code of the office.")]
 Procedure = Annotated[str, typer.Option("--procedure", help="Code of the procedure.")]
-Name = Annotated[str, typer.Option("--name", help="The applicant's name.")]
-Identity = Annotated[str, typer.Option("--identity", help="The applicant's identity number.")]
-Address = Annotated[str, typer.Option("--address")]
-Telephone = Annotated[str, typer.Option("--telephone")]
-Email = Annotated[str | None, typer.Option("--email", help="Where e-mail reaches the applicant.")]
-Account = Annotated[str | None, typer.Option("--account", help="The applicant's portal account.")]
 Channel = Annotated[list[str], typer.Option("--channel", help="portal, email or paper; may be repeated.")]
 RequestId = Annotated[str | None, typer.Option("--request-id", help="The same id again opens nothing new.")]
 
@@ -46,28 +41,20 @@ def when(day: str, hour: str) -> datetime:
 @app.command()
 def book(
     office: Office,
-    name: Name,
-    identity: Identity,
+    person: Person = "",
     day: Annotated[str, typer.Option("--date", help="YYYY-MM-DD; without it the next slot is taken.")] = "",
     hour: Annotated[str, typer.Option("--hour", help="HH:MM")] = "",
     procedure: Procedure = "e-copy",
-    address: Address = "",
-    telephone: Telephone = "",
-    email: Email = None,
-    account: Account = None,
     channel: Channel = [],  # noqa: B006  typer reads the default, nobody changes it
     confidential: Annotated[bool, typer.Option(help="The result is never published.")] = False,
     request_id: RequestId = None,
     as_json: AsJson = False,
 ) -> None:
     """Book a slot and open the dossier; the applicant gets a confirmation."""
-    applicant = Applicant(
-        name=name, identity=identity, address=address, telephone=telephone, email=email, account=account
-    )
     opening = Opening(
         office=office,
         procedure=procedure,
-        applicant=applicant,
+        applicant=applicant(person),
         channels=tuple(channel),
         confidential=confidential,
         request_id=request_id,

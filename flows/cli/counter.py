@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli import app
-from flows.cli.booking import Account, Address, Channel, Email, RequestId, Telephone
+from flows.cli.booking import Channel, RequestId
 from flows.cli.printing import AsJson, say, show
+from flows.cli.private import Person, applicant
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.certification import examining, receiving
@@ -18,7 +19,7 @@ from tasks.certification.receiving import Receipt
 from tasks.certification.scanning import Presented
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import look
-from tasks.dossier.opening import Applicant, Opening
+from tasks.dossier.opening import Opening
 from tasks.dossier.tables import DossierRow
 from tasks.people.desk import logged_in
 
@@ -43,12 +44,7 @@ def receive(
         str | None, typer.Option("--walk-in", metavar="OFFICE", help="No appointment.")
     ] = None,
     procedure: Annotated[str, typer.Option("--procedure")] = "e-copy",
-    name: Annotated[str, typer.Option("--name")] = "",
-    identity: Annotated[str, typer.Option("--identity")] = "",
-    address: Address = "",
-    telephone: Telephone = "",
-    email: Email = None,
-    account: Account = None,
+    person: Person = "",
     channel: Channel = [],  # noqa: B006  typer reads the default, nobody changes it
     confidential: Annotated[bool, typer.Option(help="The result is never published.")] = False,
     shown: Annotated[list[str] | None, typer.Option("--shown", help="Checklist item that was shown.")] = None,
@@ -83,14 +79,7 @@ def receive(
         opening = Opening(
             office=walk_in,
             procedure=procedure,
-            applicant=Applicant(
-                name=name,
-                identity=identity,
-                address=address,
-                telephone=telephone,
-                email=email,
-                account=account,
-            ),
+            applicant=applicant(person),
             channels=tuple(channel),
             confidential=confidential,
             request_id=request_id,

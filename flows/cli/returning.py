@@ -9,8 +9,8 @@ import typer
 from sqlmodel import select
 
 from flows.cli import app
-from flows.cli.booking import Account, Email
 from flows.cli.printing import AsJson, show
+from flows.cli.private import facts
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
@@ -26,12 +26,20 @@ ChannelOption = Annotated[str, typer.Option("--channel", help="portal, email or 
 @app.command("hand-over")
 def hand_over(
     code: str,
-    collector: Annotated[str, typer.Option("--collector", help="Name of who collects the paper.")],
-    identity: Annotated[str, typer.Option("--identity", help="Identity number of who collects it.")],
+    collector: Annotated[
+        str,
+        typer.Option(
+            "--collector",
+            metavar="FILE",
+            help="YAML or JSON with name and identity of who collects the paper; - for standard input. "
+            "Without it you are asked.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """End the paper leg: the result was collected at the counter."""
-    acts.hand_over(code, collector, identity, by=logged_in())
+    said = facts(collector, {"name": "Who collects the paper", "identity": "Identity number"})
+    acts.hand_over(code, said.get("name", ""), said.get("identity", ""), by=logged_in())
     show({"code": code, "leg": "collected"}, as_json=as_json, text=f"{code}  handed over")
 
 
@@ -39,11 +47,19 @@ def hand_over(
 def redirect(
     code: str,
     channel: ChannelOption,
-    email: Email = None,
-    account: Account = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="YAML or JSON with the new email or account; - for standard input. Without it, the known one.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Return a result by a channel again, or by another address."""
+    said = facts(to, {"email": "E-mail", "account": "Portal account"}) if to else {}
+    email, account = said.get("email") or None, said.get("account") or None
     acts.redirect(code, channel, email=email, account=account, by=logged_in())
     show({"code": code, "channel": channel}, as_json=as_json, text=f"{code}  goes by {channel} again")
 

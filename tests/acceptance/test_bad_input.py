@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,18 @@ from infra.services import using
 from tests.world import SCANS, VECTORS, Said, World
 
 NOBODY = "H49.21-261123-9999"
-PERSON = ("--name", "Trần Thị Sen", "--identity", "022000000077", "--email", "sen@citizen.example")
+PERSON = ("--applicant", str(VECTORS / "sen.yaml"))
+REASON = str(VECTORS / "reason.txt")
+COLLECTOR = str(VECTORS / "collector.yaml")
+EMAIL = str(VECTORS / "email.yaml")
+
+
+def said_by(**facts: str) -> tuple[str, str]:
+    """Return how a command is told of an applicant: by a file."""
+    content = yaml.safe_dump(facts, allow_unicode=True)
+    file = Path(tempfile.gettempdir()) / f"applicant-{sha256(content.encode()).hexdigest()[:12]}.yaml"
+    file.write_text(content, encoding="utf-8")
+    return "--applicant", str(file)
 
 
 def answered(said: Said, rule: str, *words: str) -> None:
@@ -112,10 +125,13 @@ class TestSlots:
     @pytest.mark.parametrize(
         ("words", "rule"),
         [
-            (("--name", "", "--identity", "1"), "DOS-12"),
-            (("--name", "Sen", "--identity", " "), "DOS-12"),
-            (("--name", "Sen", "--identity", "1", "--email", "sen"), "DOS-22"),
-            (("--name", "Sen", "--identity", "1"), "DOS-22"),
+            (said_by(name="", identity="1"), "DOS-12"),
+            (said_by(name="Sen", identity=" "), "DOS-12"),
+            (said_by(name="Sen", identity="1", email="sen"), "DOS-22"),
+            (said_by(name="Sen", identity="1"), "DOS-22"),
+            (said_by(name="Sen", shoe_size="38"), "PRIVATE-01"),
+            (("--applicant", "Trần Thị Sen"), "PRIVATE-01"),
+            ((), "PRIVATE-01"),
             ((*PERSON, "--channel", "paper"), "CERT-05"),
             ((*PERSON, "--channel", "pigeon"), "DOS-22"),
             ((*PERSON, "--procedure", "visa"), "GEN-02"),
@@ -282,20 +298,20 @@ class TestOutOfTurn:
 
     def test_a_paper_handed_over_for_an_e_copy(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
-        command = ["hand-over", code, "--collector", "Sen", "--identity", "1"]
+        command = ["hand-over", code, "--collector", COLLECTOR]
         refused(world, "CERT-05", command, code)
 
     def test_a_result_asked_for_before_it_is_signed(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
         for command in (
-            ["redirect", code, "--channel", "email", "--email", "x@y.vn"],
+            ["redirect", code, "--channel", "email", "--to", EMAIL],
             ["archive", code],
         ):
             refused(world, "DOS-06", command, code)
 
     def test_nobody_is_logged_in(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
-        refused(world, "LOGIN-01", ["withdraw", code, "--why", "x"], "nobody is logged in", by=None)
+        refused(world, "LOGIN-01", ["withdraw", code, "--why", REASON], "nobody is logged in", by=None)
 
     def test_somebody_who_may_not(self, world: World, waiting: tuple[str, str]) -> None:
         _, code = waiting
@@ -343,13 +359,13 @@ WITH_A_CODE: dict[str, tuple[str, ...]] = {
     "pay": ("--receipt", "BL"),
     "examine": ("1",),
     "decline": ("--reason", "R1"),
-    "ask": ("--missing", "x"),
-    "withdraw": ("--why", "x"),
-    "stop": ("--why", "x"),
-    "resume": ("--why", "x"),
+    "ask": ("--missing", REASON),
+    "withdraw": ("--why", REASON),
+    "stop": ("--why", REASON),
+    "resume": ("--why", REASON),
     "leave-out": ("1", "--why", "x", "--by", "ha"),
     "seal": ("1",),
-    "hand-over": ("--collector", "x", "--identity", "1"),
+    "hand-over": ("--collector", COLLECTOR),
     "redirect": ("--channel", "email"),
     "confirm": ("--channel", "email"),
     "archive": (),

@@ -14,11 +14,12 @@ import pytest
 
 from infra.services import using
 from infra.stack.sample_scans import make_scans
-from tests.world import IMAGES, World
+from tests.world import IMAGES, VECTORS, World
 
 #: What the warm worker does once a dossier is asked to go on.
 CARRY = "import asyncio, sys; from flows.dossier import carry; asyncio.run(carry(sys.argv[1]))"
 OFFICE = "H49.21"
+REASON = str(VECTORS / "reason.txt")
 APPLICANT = {
     "name": "Trần Thị Sen",
     "identity": "022000000099",
@@ -58,8 +59,9 @@ def life(running_world: World, tmp_path_factory: pytest.TempPathFactory) -> dict
         stand(expected)
 
     done(world, "office", "load", IMAGES / "office.yaml", "--keys", tokens)
-    words = [word for name, value in APPLICANT.items() for word in (f"--{name}", value)]
-    code = said["code"] = done(world, "book", "--office", OFFICE, *words)["code"]
+    (folder / "applicant.json").write_text(json.dumps(APPLICANT), encoding="utf-8")
+    person = ("--applicant", folder / "applicant.json")
+    code = said["code"] = done(world, "book", "--office", OFFICE, *person)["code"]
     carried("Booked")
     originals: list[object] = []
     for scan in make_scans(folder / "scans"):
@@ -250,10 +252,10 @@ class TestDoneTwice:
             (("pay", "CODE", "--receipt", "BL-2"), 0),
             (("receive", "CODE", "--original", "Giấy", "SCAN"), 1),
             (("cancel", "CODE"), 1),
-            (("withdraw", "CODE", "--why", "x"), 1),
-            (("stop", "CODE", "--why", "x"), 1),
-            (("resume", "CODE", "--why", "x"), 1),
-            (("ask", "CODE", "--missing", "x"), 1),
+            (("withdraw", "CODE", "--why", REASON), 1),
+            (("stop", "CODE", "--why", REASON), 1),
+            (("resume", "CODE", "--why", REASON), 1),
+            (("ask", "CODE", "--missing", REASON), 1),
             (("decline", "CODE", "--reason", "R1"), 1),
             (("decline", "CODE", "1", "--reason", "R1"), 1),
             (("leave-out", "CODE", "1", "--why", "x", "--by", "ha"), 1),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.services import using
-from tests.world import World
+from tests.world import VECTORS, World
 
 HEAVY = ("prefect", "pyhanko", "typst", "pkcs11", "pikepdf", "alembic")
 
@@ -22,6 +22,8 @@ except SystemExit as stop:
 finally:
     print("loaded:", *sorted({{name.partition(".")[0] for name in sys.modules}} & set({HEAVY!r})))
 """
+
+FILES = {"PERSON": str(VECTORS / "sen.yaml"), "REASON": str(VECTORS / "reason.txt")}
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +45,13 @@ def codes(running_world: World) -> dict[str, str]:
 @pytest.mark.parametrize(
     "words",
     [
-        "book --office OFFICE --name Sen --identity 1 --email x@y.vn",
+        "book --office OFFICE --applicant PERSON",
         "receive CODE --by mai --original Giấy SCAN",
         "pay receive --receipt BL --by mai",
         "decline CODE --reason R1 --by mai",
-        "withdraw CODE --why x --by mai",
-        "stop CODE --why x --by mai",
-        "ask CODE --missing x --by mai",
+        "withdraw CODE --why REASON --by mai",
+        "stop CODE --why REASON --by mai",
+        "ask CODE --missing REASON --by mai",
         "cancel CODE --by mai",
         "leave-out CODE 1 --why x --by ha",
         "status look",
@@ -65,7 +67,7 @@ def test_an_act_loads_nothing_heavy(world: World, codes: dict[str, str], tmp_pat
     scan = tmp_path / "1.jpg"
     scan.write_bytes(world.scan)
     command = words.split()
-    places = {"CODE": codes.get(command[0], ""), "OFFICE": codes["office"], "SCAN": str(scan)}
+    places = {"CODE": codes.get(command[0], ""), "OFFICE": codes["office"], "SCAN": str(scan), **FILES}
     about = [places.get(word, codes.get(word, word)) if n else word for n, word in enumerate(command)]
     said = world.run(DRIVER, *about)
     assert said.code == 0, said.err
