@@ -13,6 +13,7 @@ import typer
 from flows.cli import app, exit_code, say_error
 from flows.cli.pins import PinFd, PinFile, ask_pin
 from flows.cli.printing import AsJson, show, table
+from flows.cli.private import Why, words
 from flows.cli.reviewing import (
     leave_out_named,
     listed,
@@ -100,11 +101,11 @@ def sign(
 def leave_out(
     code: str,
     ordinal: int,
-    why: Annotated[str, typer.Option("--why", help="For the examiner.")],
+    why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Give an original back to the examiner instead of signing it."""
-    acts.leave_out(code, ordinal, why, by=logged_in())
+    acts.leave_out(code, ordinal, words(why, "Why it is left out, for the examiner"), by=logged_in())
     show({"code": code, "original": ordinal}, as_json=as_json, text=f"{code}  original {ordinal} left out")
 
 

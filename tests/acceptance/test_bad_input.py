@@ -317,7 +317,7 @@ class TestOutOfTurn:
         _, code = waiting
         world.seated(["leave-out", code])
         before = world.picture()
-        answered(world.type("leave-out", code, "1", "--why", "x"), "AUTH-06", code, "official")
+        answered(world.type("leave-out", code, "1", "--why", REASON), "AUTH-06", code, "official")
         assert changed(world, before) == {"history_entry", "history_head"}
         assert world.told(code)[-1]["event"] == "act:refused"
 
@@ -327,7 +327,7 @@ class TestOutOfTurn:
         for ordinal in ("0", "2", "99"):
             for words in (
                 ["decline", code, ordinal, "--reason", "R1"],
-                ["leave-out", code, ordinal, "--why", "x", "--by", "ha"],
+                ["leave-out", code, ordinal, "--why", REASON, "--by", "ha"],
                 ["examine", code, ordinal],
                 ["seal", code, ordinal],
                 ["document", code, ordinal, "--out", "/dev/null"],
@@ -363,7 +363,7 @@ WITH_A_CODE: dict[str, tuple[str, ...]] = {
     "withdraw": ("--why", REASON),
     "stop": ("--why", REASON),
     "resume": ("--why", REASON),
-    "leave-out": ("1", "--why", "x", "--by", "ha"),
+    "leave-out": ("1", "--why", REASON, "--by", "ha"),
     "seal": ("1",),
     "hand-over": ("--collector", COLLECTOR),
     "redirect": ("--channel", "email"),

@@ -258,7 +258,7 @@ class TestDoneTwice:
             (("ask", "CODE", "--missing", REASON), 1),
             (("decline", "CODE", "--reason", "R1"), 1),
             (("decline", "CODE", "1", "--reason", "R1"), 1),
-            (("leave-out", "CODE", "1", "--why", "x", "--by", "ha"), 1),
+            (("leave-out", "CODE", "1", "--why", REASON, "--by", "ha"), 1),
             (("redirect", "CODE", "--channel", "email"), 1),
             (("confirm", "CODE", "--channel", "email"), 1),
             (("archive", "CODE"), 0),

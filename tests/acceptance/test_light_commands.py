@@ -53,7 +53,7 @@ def codes(running_world: World) -> dict[str, str]:
         "stop CODE --why REASON --by mai",
         "ask CODE --missing REASON --by mai",
         "cancel CODE --by mai",
-        "leave-out CODE 1 --why x --by ha",
+        "leave-out CODE 1 --why REASON --by ha",
         "status look",
         "show look",
         "list",
