@@ -23,6 +23,10 @@ from tasks.people.rules import EVERY, WITHOUT_LOGIN, Held
 from tests.test_docs import commands
 from tests.world import RETURN, VECTORS, World, refused, somebody
 
+REASON = str(VECTORS / "reason.txt")
+COLLECTOR = str(VECTORS / "collector.yaml")
+NOBODY = str(VECTORS / "nobody.yaml")
+
 EXPECTED: dict[str, dict[str, str]] = yaml.safe_load((VECTORS / "acts.yaml").read_text(encoding="utf-8"))
 
 #: Every act about one dossier, as it is typed.
@@ -34,13 +38,13 @@ TYPED: dict[str, tuple[str, ...]] = {
     "pay": ("pay", "CODE", "--receipt", "BL"),
     "examine": ("examine", "CODE", "1"),
     "decline": ("decline", "CODE", "1", "--reason", "R1"),
-    "ask": ("ask", "CODE", "--missing", "x"),
-    "withdraw": ("withdraw", "CODE", "--why", "x"),
-    "stop": ("stop", "CODE", "--why", "x"),
-    "resume": ("resume", "CODE", "--why", "x"),
+    "ask": ("ask", "CODE", "--missing", REASON),
+    "withdraw": ("withdraw", "CODE", "--why", REASON),
+    "stop": ("stop", "CODE", "--why", REASON),
+    "resume": ("resume", "CODE", "--why", REASON),
     "route drop": ("route", "drop", "CODE", "1", "official_1", "--why", "x"),
-    "leave-out": ("leave-out", "CODE", "1", "--why", "x"),
-    "hand-over": ("hand-over", "CODE", "--collector", "x", "--identity", "1"),
+    "leave-out": ("leave-out", "CODE", "1", "--why", REASON),
+    "hand-over": ("hand-over", "CODE", "--collector", COLLECTOR),
     "redirect": ("redirect", "CODE", "--channel", "email"),
     "confirm": ("confirm", "CODE", "--channel", "email"),
     "archive": ("archive", "CODE"),
@@ -49,7 +53,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "show --applicant": ("show", "CODE", "--applicant"),
     "paper": ("paper", "CODE", "--out", "OUT"),
     "document": ("document", "CODE", "1", "--out", "OUT"),
-    "book": ("book", "--office", "OFFICE", "--procedure", "PROCEDURE", "--name", "", "--identity", "1"),
+    "book": ("book", "--office", "OFFICE", "--procedure", "PROCEDURE", "--applicant", NOBODY),
 }
 
 #: Those that are about a whole office or several dossiers; each has a test of its own here or beside its stage.
@@ -281,13 +285,13 @@ def test_the_same_staff_code_of_another_office_is_another_person(world: World) -
         assert (said.code, "[AUTH-06]" in said.err) == (1, True)
         said = world.type("sign", "--manifest", written["digest"], "--pin-file", "/dev/null")
         assert (said.code, f"not for {ours}/ha" in said.err) == (1, True)
-        assert "[AUTH-06]" in world.type("leave-out", code, 1, "--why", "x").err
+        assert "[AUTH-06]" in world.type("leave-out", code, 1, "--why", REASON).err
 
 
 def test_a_refusal_names_the_role_that_is_needed_and_is_in_the_history_of_the_dossier(world: World) -> None:
     office = world.office()
     code = world.booked(office)
-    said = world.type("leave-out", code, 1, "--why", "x", by="mai")
+    said = world.type("leave-out", code, 1, "--why", REASON, by="mai")
     assert (
         said.err.splitlines()[0]
         == f"No: {code}: {office}/mai may not “leave-out” at {office} for e-copy. [AUTH-06]"
