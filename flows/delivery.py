@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from flows.running import Aside, step
+from flows.sealing import seal_paper
 from tasks.delivery import notices, steps
 
 deliver = step(steps.deliver, name="deliver", run_name="deliver by {channel}")
 send_notice = step(notices.send_notice, name="send-notice", run_name="send notice {notice_id}")
+seal_letter = step(seal_paper, name="seal-paper", run_name="seal the paper of notice {notice_id}")
 report_status = step(notices.report_status, name="report-status", run_name="report status to the portal")
 
 
@@ -27,9 +29,11 @@ async def delivery(code: str) -> None:
 async def reporting(code: str) -> None:
     """Send what the applicant is owed and tell the portal: last of all, because neither holds a dossier up."""
     aside = Aside()
+    unsealed = set(await asyncio.to_thread(notices.papers_to_seal, code))
     for notice_id in await asyncio.to_thread(notices.notices_due, code):
         with aside:
-            await send_notice(code, notice_id)
+            if notice_id not in unsealed or await seal_letter(code, notice_id):
+                await send_notice(code, notice_id)
     aside.settle()
     if await asyncio.to_thread(notices.reports_due, code):
         await report_status(code)

@@ -12,7 +12,7 @@ from tasks.delivery.steps import legs_of
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import ENDED, Stage
 from tasks.dossier.moves import look
-from tasks.dossier.tables import CounterTaskRow, DossierRow, OutboxRow
+from tasks.dossier.tables import CounterTaskRow, DossierRow, NoticeRow, OutboxRow
 from tasks.dossier.waiting import frozen_at
 
 #: The last words of the outbox for an error that a person must look at.
@@ -54,6 +54,11 @@ def waiting_of(session: Session, dossier: DossierRow) -> Waiting:
     name, why = _cause(session, dossier, last_error)
     if dossier.due_at and dossier.stage not in ENDED:
         why = f"{why}; due {local(dossier.due_at):%Y-%m-%d %H:%M}"
+    unsealed = select(NoticeRow.id).where(
+        NoticeRow.dossier == dossier.code, NoticeRow.state == "awaiting-seal"
+    )
+    if session.exec(unsealed).first() is not None:
+        why = f"{why}; a paper waits for the agency's seal"
     return Waiting(
         code=dossier.code,
         name=name,

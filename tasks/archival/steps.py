@@ -35,7 +35,7 @@ from tasks.dossier.moves import (
     procedure_of,
     tell,
 )
-from tasks.dossier.papers import content_key, read, sha256_of, store_content
+from tasks.dossier.papers import UNSEALED, content_key, read, sha256_of, store_content
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
@@ -209,6 +209,7 @@ def _documents(session: Session, code: str, until: datetime) -> list[DocumentRow
         .where(
             DocumentRow.dossier == code,
             col(DocumentRow.kind).not_in(["page", "approved"]),
+            ~col(DocumentRow.kind).startswith(UNSEALED),
             col(DocumentRow.made_at) <= until,
         )
         .order_by(

@@ -108,6 +108,23 @@ def ask_seal(
     )
 
 
+def ask_paper_seal(session: Session, office: OfficeData, procedure: str) -> Decision:
+    """Return whether the agency may sign one of the office's own papers now, which nobody signs beside it (DOS-11)."""
+    keeper = seal_keeper(session, office.code)
+    return decide_seal(
+        SealAsked(
+            office=office.code,
+            agency=office.unit,
+            procedure=procedure,
+            officials=0,
+            signed=0,
+            alone="DOS-11",
+            keeper=keeper.keeper if keeper else "",
+            moment=now(session),
+        )
+    )
+
+
 def _alone(procedure: Procedure, route: Sequence[SignatureStep]) -> str:
     """Return the rule by which the agency signs a document of this route without an official, or nothing."""
     if procedure.kind == "return":

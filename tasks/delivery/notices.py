@@ -11,14 +11,14 @@ from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.services import services
 from tasks.delivery.letters import booked_message, paper_message
-from tasks.delivery.papers import TITLES, paper_of
+from tasks.delivery.papers import TITLES, paper_of, waits_for_seal
 from tasks.delivery.rules import PATIENCE, after, message_id
 from tasks.delivery.steps import legs_of, open_task
 from tasks.dossier.moves import Telling, hold, office_of, tell
 from tasks.dossier.tables import ApplicantRow, NoticeRow, StatusReportRow
 
 #: Notices in these states were not answered for yet.
-OPEN = ("owed", "trying")
+OPEN = ("owed", "trying", "awaiting-seal")
 
 #: Papers that the applicant must know of; a receipt is handed over at once, a booking is known to who booked.
 HANDED_OVER = frozenset({"declined", "supplement", "stopped"})
@@ -48,6 +48,8 @@ def send_notice(code: str, notice_id: int) -> str:
         notice = session.get_one(NoticeRow, notice_id)
         if notice.state not in OPEN:
             return notice.state
+        if notice.state == "awaiting-seal":
+            notice.attempts = 0  # Those were no tries to send it.
         # An earlier try died before its answer was written down: what it sent may have arrived.
         notice.ambiguous += notice.state == "trying"
         notice.state = "trying"
@@ -74,6 +76,35 @@ def send_notice(code: str, notice_id: int) -> str:
         state = "at-counter"
     wait = now_plus(following.wait.total_seconds()) if following.wait else None
     return _end(code, notice_id, state, f"{answer.code} {answer.text}", wait, doubtful)
+
+
+def papers_to_seal(code: str) -> list[int]:
+    """Return the messages that can be sent now but for the agency's signature on their paper."""
+    with services().database.transaction() as session:
+        owed = [n for n in _owed(session, code) if n.kind != "booked"]
+    return [n.id or 0 for n in owed if waits_for_seal(code, n)]
+
+
+def await_seal(code: str, notice_id: int, cause: str) -> None:
+    """
+    Put a message off whose paper the agency cannot sign now, and say so under that name.
+
+    It is tried again ever more patiently; neither the dossier nor another message is held up.
+    """
+    with services().database.transaction() as session:
+        dossier = hold(session, code)
+        notice = session.get_one(NoticeRow, notice_id)
+        if notice.state not in OPEN:
+            return
+        first = notice.state != "awaiting-seal"
+        notice.state = "awaiting-seal"
+        notice.last_answer = cause[:300]
+        notice.attempts += 1
+        notice.next_try_at = now(session) + PATIENCE[min(notice.attempts, 3) - 1]
+        session.add(notice)
+        if first:
+            facts: dict[str, Json] = {"notice": notice.kind, "state": "awaiting-seal"}
+            tell(session, dossier, Telling(event="notice:awaiting-seal", facts=facts))
 
 
 def now_plus(seconds: float) -> datetime:

@@ -7,14 +7,16 @@ from typing import Any
 
 from sqlmodel import Session
 
+from infra.pdf.fields import FieldPlace, place_fields
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import hold, look, office_of, originals_of, procedure_of
+from tasks.dossier.moves import hold, office_of, originals_of, procedure_of
+from tasks.dossier.moves import look as look_at
 from tasks.dossier.offices import OfficeData, Officer
-from tasks.dossier.papers import Paper, find, keep, read, store_content
+from tasks.dossier.papers import PAPER_FIELD, UNSEALED, Paper, find, keep, read, store_content
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
-from tasks.dossier.tables import ApplicantRow, DossierRow, NoticeRow, OriginalRow
+from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, NoticeRow, OriginalRow
 from tasks.forms import (
     Applicant,
     Letter,
@@ -25,7 +27,9 @@ from tasks.forms import (
     letter,
     receipt,
 )
+from tasks.forms.appearances import inscription, profile_on
 from tasks.forms.heads import letterhead_of
+from tasks.forms.placing import corner_box, room_in
 
 #: What each paper is called in the subject of an e-mail.
 TITLES = {
@@ -49,13 +53,18 @@ _WAYS = {
 
 
 def paper_of(code: str, notice: NoticeRow) -> bytes:
-    """Return a paper's PDF, made and stored when it is asked for first; later calls return those bytes."""
-    paper = Paper(
-        dossier=code, kind=f"letter-{notice.kind}", ordinal=notice.ordinal, revision=notice.occasion
-    )
-    if notice.kind == "receipt":
-        paper = Paper(dossier=code, kind="receipt", revision=notice.occasion)
+    """
+    Return a paper's PDF, made and stored when it is asked for first; later calls return those bytes.
+
+    Of a paper that the agency signs, the signed one once it is there, before that the one that waits for it.
+    """
+    paper = _named(code, notice)
     parts = services()
+    with parts.database.transaction() as session:
+        sealed = find(session, paper)
+        waits = sealed is None and _is_sealed_kind(session, code, notice)
+    if waits:
+        return read(unsealed_paper(code, notice))
     with parts.database.transaction() as session:
         row = find(session, paper)
         pdf = None if row else _Maker(session, code, parts.clock.now()).make(notice)
@@ -68,12 +77,61 @@ def paper_of(code: str, notice: NoticeRow) -> bytes:
     return read(row)
 
 
+def waits_for_seal(code: str, notice: NoticeRow) -> bool:
+    """Whether a paper is one that the agency signs before it is sent, and has not signed yet."""
+    with services().database.transaction() as session:
+        return _is_sealed_kind(session, code, notice) and find(session, _named(code, notice)) is None
+
+
+def unsealed_paper(code: str, notice: NoticeRow) -> DocumentRow:
+    """Return the page of a paper with the empty field of the agency's signature; made when it is asked for first."""
+    named = _named(code, notice)
+    parts = services()
+    moment = local(parts.clock.now())
+    profile = profile_on(moment.date())
+    look = profile.look("paper")
+    with parts.database.transaction() as session:
+        office = office_of(session, look_at(session, code).office)
+        text = inscription(look, office)
+        corner = look.corners[0] if look.corners else "top-right"
+        rect = corner_box(text, corner, width=210.0, height=297.0, office=office, at=moment)
+        width, height = room_in(rect, look)
+        page = Paper(
+            dossier=code,
+            kind=f"{UNSEALED}{named.kind}",
+            ordinal=named.ordinal,
+            revision=named.revision,
+            facts={"look": {"profile": profile.code, "width": width, "height": height}},
+        )
+        row = find(session, page)
+        pdf = None if row else _Maker(session, code, moment).make(notice)
+    if pdf is None and row is not None:
+        return row
+    made = place_fields(pdf or b"", [FieldPlace(name=PAPER_FIELD, page=0, rect=rect)])
+    stored = store_content(made, "application/pdf")
+    with parts.database.transaction() as session:
+        hold(session, code)  # Whoever else makes the same page now waits, and finds it.
+        return find(session, page) or keep(session, page, stored)
+
+
+def _named(code: str, notice: NoticeRow) -> Paper:
+    """Return what a paper is called among the documents of its dossier."""
+    if notice.kind == "receipt":
+        return Paper(dossier=code, kind="receipt", revision=notice.occasion)
+    return Paper(dossier=code, kind=f"letter-{notice.kind}", ordinal=notice.ordinal, revision=notice.occasion)
+
+
+def _is_sealed_kind(session: Session, code: str, notice: NoticeRow) -> bool:
+    """Whether the procedure lets the agency sign such papers."""
+    return notice.kind in procedure_of(session, look_at(session, code)).sealed_papers
+
+
 class _Maker:
     """Reads what papers need of one dossier, in one transaction."""
 
     def __init__(self, session: Session, code: str, moment: datetime) -> None:
         self.moment = local(moment)
-        self.dossier: DossierRow = look(session, code)
+        self.dossier: DossierRow = look_at(session, code)
         self.office: OfficeData = office_of(session, self.dossier.office)
         self.procedure: Procedure = procedure_of(session, self.dossier)
         self.originals: list[OriginalRow] = originals_of(session, code)

@@ -16,6 +16,10 @@ from infra.object_store import Stored
 from infra.services import services
 from tasks.dossier.tables import DocumentRow
 
+#: How the kind of a paper begins that the agency has not signed yet, and its field on such a paper.
+UNSEALED = "unsealed-"
+PAPER_FIELD = "agency"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:

@@ -105,7 +105,9 @@ def interrupted(code: str) -> list[int]:
     """
     with services().database.transaction() as session:
         query = select(SignatureRow.ordinal).where(
-            SignatureRow.dossier == code, col(SignatureRow.open_try).is_(True)
+            SignatureRow.dossier == code,
+            SignatureRow.ordinal > 0,  # A paper of the office is always signed in the end.
+            col(SignatureRow.open_try).is_(True),
         )
         ordinals = sorted(set(session.exec(query)))
         return [n for n in ordinals if original_of(session, code, n).standing not in MAY_BE_SIGNED]
