@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from flows.dossier import carry
 from flows.errands import Errand, begin, owner
 from flows.projector import project
-from infra.errors import Unavailable
+from infra.errors import HosoError, Unavailable
 from tasks.appointment.acts import keep_no_shows
 from tasks.archival.checkpoints import keep_checkpoint
+from tasks.archival.renewals import archive_renewed
 from tasks.archival.steps import ask_for_archive
 from tasks.certificates.watching import watch
 from tasks.dossier import outbox
+from tasks.evidence.calendar import due
+from tasks.evidence.steps import lift
 
 
 @flow(name="sweep", persist_result=False)
@@ -80,3 +83,19 @@ async def _show(codes: Sequence[str] | None) -> int:
     """Set the runs of some dossiers right, or of all, and return how many were wrong."""
     async with get_client() as client:
         return await project(client, codes)
+
+
+@flow(name="preservation", persist_result=False)
+async def preserve() -> State[None]:
+    """Renew every document whose evidence ends soon, and lay it beside its package; FAILED names what is left."""
+    renewed, left = 0, []
+    for code, ordinal in await asyncio.to_thread(due):
+        try:
+            renewed += await asyncio.to_thread(lift, code, ordinal, None)
+            await asyncio.to_thread(archive_renewed, code, ordinal)
+        except HosoError as error:
+            # The others are renewed all the same; this one is tried again every night until its end.
+            left.append(f"{code}/{ordinal} ({type(error).__name__})")
+    if left:
+        return Failed(message=f"{renewed} documents renewed; not renewed: {', '.join(left)}")
+    return Completed(message=f"{renewed} documents renewed")

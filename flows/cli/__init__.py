@@ -44,6 +44,7 @@ ROOMS = {
     "signing": ("sign", "leave-out", "seal"),
     "routes": ("route",),
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
+    "preserving": ("evidence-calendar",),
     "looking": ("status", "show", "list", "results", "register"),
     "office": ("office", "procedure"),
     "rounds": ("registration",),

@@ -29,6 +29,11 @@ def package_id(code: str) -> str:
     return f"urn:hoso:{code}"
 
 
+def renewal_id(code: str, ordinal: int, position: int) -> str:
+    """Return the OCFL id of the package of a document that was renewed after its dossier was archived."""
+    return f"{package_id(code)}:renewal:{ordinal}-{position}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What the metadata says of one document (ARC-07)."""

@@ -103,7 +103,7 @@ def archive(code: str) -> bool:
     plan = _begin(code)
     if plan is None:
         return False
-    _store_is_safe()
+    store_is_safe()
     store = services().archive
     for name, content in ocfl_root().items():
         store.put_locked(
@@ -122,12 +122,12 @@ def archive(code: str) -> bool:
             content_type="application/octet-stream",
             retain_until=plan.retain_until,
         )
-        kept.append(_read_back(stored, content, plan.retain_until))
+        kept.append(read_back(stored, content, plan.retain_until))
     return _end(code, plan, kept)
 
 
 @cache
-def _store_is_safe() -> None:
+def store_is_safe() -> None:
     """Probe the archive once a process; raises `Unsafe` naming what it would let somebody do."""
     require_safe(services().archive.probe())
 
@@ -166,7 +166,7 @@ def _package(code: str, plan: PackageRow) -> Mapping[str, bytes]:
         described = _describe(session, dossier, originals, plan)
     files = {_name(row): read(row) for row in rows}
     checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
-    plan = _fix(code, _json(described), _json(checked))
+    plan = _fix(code, as_json(described), as_json(checked))
     files["metadata.json"] = _content(plan.metadata_sha256)
     files["validation.json"] = _content(plan.validation_sha256)
     files["history.jsonl"] = b"\n".join(told) + b"\n"
@@ -292,12 +292,12 @@ def _validation(content: bytes) -> list[Json]:
     ]
 
 
-def _json(value: object) -> bytes:
+def as_json(value: object) -> bytes:
     """Return JSON as the archive keeps it: readable, sorted, UTF-8."""
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def _read_back(stored: Stored, content: bytes, until: datetime) -> Stored:
+def read_back(stored: Stored, content: bytes, until: datetime) -> Stored:
     """Return a version as the store reports it now; raises `Broken` when it is not what was written."""
     again, held = services().archive.read_back(stored.key, stored.version_id)
     locked = again.mode == "COMPLIANCE" and again.retain_until is not None and again.retain_until >= until

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlmodel import Session, col, select
 
 from infra.certificates import ends_of
 from infra.database import now
 from infra.pdf.levels import Evidence
 from infra.services import services
-from tasks.dossier.tables import DocumentRow
+from tasks.dossier.tables import DocumentRow, DossierRow
 from tasks.evidence.rules import Holding, algorithm_ends, is_due, margin_of, reaches
 from tasks.evidence.tables import PreservationRow
 
@@ -63,17 +61,27 @@ def _resting(reached: Evidence) -> list[Holding]:
     return resting
 
 
-def calendar(*, days: int | None = None, office: str | None = None) -> list[PreservationRow]:
+def calendar(
+    session: Session, *, days: int | None = None, office: str | None = None
+) -> list[PreservationRow]:
     """Return what is kept, nearest end first: everything, or what has fewer than `days` days left."""
-    with services().database.transaction() as session:
-        query = select(PreservationRow).where(col(PreservationRow.superseded_at).is_(None))
-        if office is not None:
-            query = query.where(col(PreservationRow.dossier).startswith(f"{office}-", autoescape=True))
-        rows = session.exec(query.order_by(col(PreservationRow.must_extend_before)))
-        moment = now(session)
-        return [row for row in rows if days is None or is_due(row.must_extend_before, at=moment, days=days)]
+    query = select(PreservationRow).where(col(PreservationRow.superseded_at).is_(None))
+    if office is not None:
+        query = query.join(DossierRow, col(DossierRow.code) == col(PreservationRow.dossier))
+        query = query.where(DossierRow.office == office)
+    rows = session.exec(query.order_by(col(PreservationRow.must_extend_before)))
+    moment = now(session)
+    return [row for row in rows if days is None or is_due(row.must_extend_before, at=moment, days=days)]
 
 
-def moment_of_calendar() -> datetime:
-    """Return the moment that margins are counted from."""
-    return services().clock.now()
+def due() -> list[tuple[str, int]]:
+    """
+    Return dossier and original of each document that must be renewed now: its margin falls under the limit.
+
+    A document that rests on its signers' certificates alone asks for no more than its procedure does (level
+    B), so it is not renewed, and stays in the calendar until its end.
+    """
+    parts = services()
+    with parts.database.transaction() as session:
+        rows = calendar(session, days=parts.settings.preservation_days)
+        return [(row.dossier, row.ordinal) for row in rows if reaches(row.level, "T")]

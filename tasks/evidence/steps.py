@@ -21,7 +21,7 @@ from infra.pdf.checking import signatures_of
 from infra.pdf.evidence import Sources
 from infra.pdf.levels import RULES, Evidence, TimestampFound
 from infra.services import services
-from tasks.dossier.moves import Telling, follow, hold, look, procedure_of
+from tasks.dossier.moves import Telling, hold, look, procedure_of, tell
 from tasks.dossier.papers import Paper, finished, keep, read, store_content
 from tasks.dossier.procedures import Level
 from tasks.dossier.tables import DocumentRow, DossierRow
@@ -237,7 +237,8 @@ def _tell(
     event = "document:lifted"
     if task.wanted is None:
         event = "evidence:renewed"
-    follow(session, dossier, Telling(event=event, facts=facts))
+    # The dossier stays where it is: it may be released next, returned, or archived long ago.
+    tell(session, dossier, Telling(event=event, facts=facts))
 
 
 def write_level(

@@ -76,6 +76,7 @@ ACTS: Mapping[str, Act] = {
     "document": _READING,
     "list": _READING,
     "results": _READING,
+    "evidence-calendar": _READING,
     "register": _READING,
     "registration open": _ROUND_OFFICIAL,
     "registration extend": _ROUND_OFFICIAL,

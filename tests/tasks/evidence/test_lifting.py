@@ -15,11 +15,14 @@ from infra.pdf.levels import RULES
 from infra.revocation import NoRevocationAnswer, Revoked
 from infra.stack.pki_control import behaving, reinstate, revoke, times_asked
 from infra.timestamp import NoTimestamp
+from tasks.archival.renewals import archive_renewed
+from tasks.archival.steps import ask_for_archive
 from tasks.dossier.papers import finished, read
 from tasks.dossier.procedures import SHIPPED, Procedure
 from tasks.dossier.tables import ProcedureRow
-from tasks.evidence.calendar import calendar
+from tasks.evidence import calendar as calendars
 from tasks.evidence.steps import lift, lift_for_archive, lift_for_release
+from tasks.evidence.tables import PreservationRow
 from tasks.signing.steps import sign_original, validate
 from tests.world import World, refused
 
@@ -58,6 +61,12 @@ def sealed(world: World, office: str) -> str:
     assert sign_original(code, 1, world.signer(office))
     assert sign_original(code, 1, world.signer(office, "seal"))
     return code
+
+
+def calendar(world: World, **wanted: object) -> list[PreservationRow]:
+    """What the calendar holds."""
+    with world.parts.database.transaction() as session:
+        return calendars.calendar(session, **wanted)
 
 
 def document(world: World, code: str) -> tuple[str, str | None, bytes]:
@@ -274,12 +283,12 @@ def test_a_file_that_was_changed_in_the_store_is_not_kept(world: World) -> None:
 def test_the_calendar_knows_every_finished_document_and_its_end(world: World) -> None:
     office = world.office()
     code = world.signed(office)
-    (row,) = calendar(office=office)
+    (row,) = calendar(world, office=office)
     assert (row.dossier, row.ordinal, row.level) == (code, 1, "LTA")
     assert row.may_extend_from < row.must_extend_before
     assert row.cause.startswith("the certificate of Time-stamping authority of a test")
-    assert calendar(office=office, days=30) == []
-    assert [one.dossier for one in calendar(office=office, days=5000)] == [code]
+    assert calendar(world, office=office, days=30) == []
+    assert [one.dossier for one in calendar(world, office=office, days=5000)] == [code]
 
 
 def test_a_renewed_document_takes_the_place_of_the_old_one_in_the_calendar(world: World) -> None:
@@ -292,7 +301,7 @@ def test_a_renewed_document_takes_the_place_of_the_old_one_in_the_calendar(world
     assert new.startswith(old)
     assert len(new) > len(old)
     assert world.events(code)[-1] == "evidence:renewed"
-    assert len(calendar(office=office)) == 1
+    assert len(calendar(world, office=office)) == 1
 
 
 def test_a_certificate_that_names_nobody_to_ask_is_refused(world: World) -> None:
@@ -306,3 +315,33 @@ def test_a_certificate_that_names_nobody_to_ask_is_refused(world: World) -> None
     error = refused(Forbidden, lambda: sign_original(code, 1, world.signer(office)))
     assert "names nobody" in str(error)
     assert world.events(code)[-1] == "signature:refused"
+
+
+def test_an_archived_document_that_ends_soon_is_renewed_beside_its_package(world: World) -> None:
+    """What is locked cannot be changed, so the renewed file lies beside it, locked as long."""
+    office = world.office()
+    code = world.signed(office)
+    world.carry(code)
+    ask_for_archive(code)
+    world.carry(code)
+    assert world.stage(code) == "Archived"
+    old = document(world, code)[2]
+    world.put(
+        "update preservation set must_extend_before = now() + interval '30 days' where dossier = :c", c=code
+    )
+    assert (code, 1) in calendars.due()
+    assert lift(code, 1, None)
+    assert (code, 1) not in calendars.due()
+    assert archive_renewed(code, 1)
+    assert not archive_renewed(code, 1)
+    entry = world.told(code)[-1]
+    assert entry["event"] == "archive:extended"
+    new = document(world, code)[2]
+    (key,) = [k for k in world.parts.archive.keys(f"{entry['package']}/") if k.endswith(".pdf")]
+    row = world.ask("select * from archived_object where key = :k", k=key)[0]
+    stored, held = world.parts.archive.read_back(key, row.version_id)
+    assert held == new
+    assert new.startswith(old)
+    package = world.ask("select retain_until from package where dossier = :c", c=code)[0]
+    assert (stored.mode, stored.retain_until) == ("COMPLIANCE", package.retain_until)
+    assert world.stage(code) == "Archived"
