@@ -345,3 +345,15 @@ def test_an_archived_document_that_ends_soon_is_renewed_beside_its_package(world
     package = world.ask("select retain_until from package where dossier = :c", c=code)[0]
     assert (stored.mode, stored.retain_until) == ("COMPLIANCE", package.retain_until)
     assert world.stage(code) == "Archived"
+
+
+def test_the_command_shows_the_calendar_of_whoever_may_read_there(world: World) -> None:
+    """AUTH-06: somebody of another office sees nothing of this one's calendar."""
+    office, elsewhere = world.office(), world.office()
+    code = world.signed(office)
+    with world.as_(office, "quy"):
+        (row,) = world.type("evidence-calendar", "--office", office, "--json").json
+        assert (row["dossier"], row["level"]) == (code, "LTA")
+        assert world.type("evidence-calendar", "--office", office, "--days", 1, "--json").json == []
+    with world.as_(elsewhere, "quy"):
+        assert world.type("evidence-calendar", "--office", office, "--json").code == 1

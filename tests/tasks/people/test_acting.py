@@ -57,7 +57,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 }
 
 #: Those that are about a whole office or several dossiers; each has a test of its own here or beside its stage.
-SPANNING = {"sign", "list", "results", "register"}
+SPANNING = {"sign", "list", "results", "register", "evidence-calendar"}
 
 ROLES = ("clerk", "official", "supervisor", "administrator", "auditor", "portal")
 
