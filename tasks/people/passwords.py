@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import unicodedata
+from threading import Lock
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -12,6 +13,10 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from infra.chance import random_bytes
 from infra.errors import Forbidden
 from infra.settings import Settings
+
+#: OpenSSL lends a process a few threads for the lanes and gives up when they are taken; nor should many at
+#: once take 64 MiB each.
+_one_at_a_time = Lock()
 
 #: Letters of the shortest password.
 SHORTEST = 12
@@ -41,7 +46,8 @@ def kept(password: str, chosen: Settings) -> str:
         lanes=chosen.argon2_lanes,
         memory_cost=chosen.argon2_memory_kib,
     )
-    return made.derive_phc_encoded(_plain(password))
+    with _one_at_a_time:
+        return made.derive_phc_encoded(_plain(password))
 
 
 def nobodys(chosen: Settings) -> str:
@@ -54,7 +60,8 @@ def nobodys(chosen: Settings) -> str:
 def is_right(password: str, phc: str) -> bool:
     """Whether a password is the one that a PHC string was made of; compared in constant time."""
     try:
-        Argon2id.verify_phc_encoded(_plain(password), phc)
+        with _one_at_a_time:
+            Argon2id.verify_phc_encoded(_plain(password), phc)
     except InvalidKey:
         return False
     return True

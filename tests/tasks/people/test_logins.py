@@ -340,6 +340,17 @@ class TestTheSession:
         told = [entry["actor"].get("id_hash") for entry in world.told(code)]
         assert hash_of(office, "mai") in told
 
+    def test_cer_09_an_official_who_leaves_signs_nothing_more_and_the_certificate_is_to_be_revoked(
+        self, world: World
+    ) -> None:
+        office = world.office()
+        code = world.frozen(office)
+        assert world.type("person", "leave", f"{office}/ha", by="an").code == 0
+        tasks = world.ask("select reason from revocation_task where office = :o", o=office)
+        assert len(tasks) == 1
+        said = world.type("sign", "--list", "--only", code, by="ha")
+        assert (said.code, "[LOGIN-01]" in said.err) == (1, True)
+
     def test_who_leaves_next_month_works_until_then(self, world: World) -> None:
         office = world.office()
         world.put(
