@@ -205,7 +205,8 @@ def _make(task: Intent, signer: Signer, previous: bytes) -> bytes:
         certify=task.field_is_first,
         name=None,
         location=task.place,
-        reason=None,
+        # What anybody reads who checks the file alone (`hoso verify`): the capacity that was found just now.
+        reason=f"Thẩm quyền ký: {', '.join(task.decision.lines)}" if signer.role == "official" else None,
         chain=parts.chain,
         timestamps=parts.timestamps if task.stamped else None,
     )

@@ -134,7 +134,9 @@ def test_a_certified_copy_as_the_office_returns_it_is_valid(world: World, tmp_pa
     (report,) = said.json["files"]
     official, seal = [one for one in report["signatures"] if one["kind"] != "time-stamp"]
     assert (official["field"], official["kind"], official["certifies"]) == ("official_1", "person", True)
-    assert (seal["field"], seal["kind"]) == ("seal", "agency")
+    assert official["capacity"]
+    assert official["capacity_known_from"] == "reason"
+    assert (seal["field"], seal["kind"], seal["capacity"]) == ("seal", "agency", None)
     assert all(one["allowed"] for one in report["revisions"])
 
 

@@ -79,7 +79,7 @@ class Target:
             certificate = self.authority.issue(name, key.public_key())
             self.keys[name] = key
             self.tokens[name] = SoftwareToken(
-                device=SoftwareDevice(label=name, pin=""), key=key, certificate=certificate
+                device=SoftwareDevice(label=name, pin=""), key=key, key_id=b"\x01", certificate=certificate
             )
         return self.tokens[name]
 
@@ -100,7 +100,9 @@ class Target:
             .add_extension(_signing(), critical=True)
         )
         certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
-        return SoftwareToken(device=SoftwareDevice(label="x", pin=""), key=key, certificate=certificate)
+        return SoftwareToken(
+            device=SoftwareDevice(label="x", pin=""), key=key, key_id=b"\x01", certificate=certificate
+        )
 
     def sign(self, pdf: bytes, field_name: str, **changes: Any) -> bytes:
         """Sign as this project does."""

@@ -28,8 +28,9 @@ from infra.pdf.verifying.layout import SignedPart
 #: A clock may be off by so much before anybody wonders.
 _TOLERANCE = timedelta(minutes=5)
 
-#: The marks of capacity (NĐ 30/2020 art. 13) at the beginning of a title.
-_CAPACITY = re.compile(r"(?:^|[:;–—,\s])((?:KT|TM|TL|TUQ|Q)\.\s*[^;\n]+)")
+#: How hoso states a capacity, and the marks (NĐ 30/2020 art. 13) by which others do.
+_STATED = re.compile(r"Thẩm quyền ký:\s*([^;\n]+)")
+_MARKED = re.compile(r"(?:^|[:;–—,\s])((?:KT|TM|TL|TUQ|Q)\.\s*[^;\n]+)")
 
 Kind = Literal["person", "agency", "time-stamp", "unknown"]
 
@@ -278,8 +279,10 @@ def _capacity(reason: str | None, certificate: x509.Certificate | None) -> tuple
 
     >>> _capacity("Chứng thực bản sao: KT. CHỦ TỊCH, PHÓ CHỦ TỊCH", None)
     ('KT. CHỦ TỊCH, PHÓ CHỦ TỊCH', 'reason')
+    >>> _capacity("Thẩm quyền ký: CHỦ TỊCH", None)
+    ('CHỦ TỊCH', 'reason')
     """
-    stated = _CAPACITY.search(reason) if reason else None
+    stated = (_STATED.search(reason) or _MARKED.search(reason)) if reason else None
     if stated:
         return stated[1].strip(), "reason"
     title = _part(certificate, "title")
