@@ -138,6 +138,13 @@ def test_a_certified_copy_as_the_office_returns_it_is_valid(world: World, tmp_pa
     assert official["capacity_known_from"] == "reason"
     assert (seal["field"], seal["kind"], seal["capacity"]) == ("seal", "agency", None)
     assert all(one["allowed"] for one in report["revisions"])
+    # What the file carries itself is enough: no lists, no network.
+    for one in (tmp_path / "anchors").glob("*.crl"):
+        one.unlink()
+    alone = verify(tmp_path, "copy.pdf", "--anchors", "anchors", "--json")
+    assert alone.code == 0, alone.out + alone.err
+    assert {one["revocation_known_from"] for one in alone.json["files"][0]["signatures"]} == {"embedded"}
+    assert all(one["level"] in ("LT", "LTA") and one["proven_time"] for one in (official, seal))
 
 
 def test_a_result_and_its_delivery_note_belong_together(world: World, form: bytes, tmp_path: Path) -> None:

@@ -179,3 +179,14 @@ def test_the_worst_of_several_files_decides() -> None:
     assert worst([Verdict.NOT_VALID, Verdict.UNDECIDED]) is Verdict.NOT_VALID
     assert worst([Verdict.NOT_VALID, Verdict.UNREADABLE]) is Verdict.UNREADABLE
     assert verdict_of([]) is Verdict.VALID
+
+
+def test_a_key_of_another_kind_verifies_nothing(target: Target) -> None:
+    from asn1crypto import algos
+    from asn1crypto import x509 as asn1_x509
+
+    from infra.pdf.verifying.certificates import verifies
+
+    certificate = asn1_x509.Certificate.load(target.authority.chain[0])
+    algorithm = algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"})
+    assert not verifies(b"\x30\x00", b"x", certificate, algorithm)
