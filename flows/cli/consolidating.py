@@ -10,8 +10,10 @@ import typer
 
 from flows.cli.pins import PinFd, PinFile, ask_pin
 from flows.cli.printing import AsJson, say, show, table
-from flows.cli.rounds import Kind, actor_of, registration_app, subject_of
+from flows.cli.registering import AcceptGood, Reasons, must_be_kept, say_reasons
+from flows.cli.rounds import Kind, actor_of, content_of, registration_app, subject_of
 from infra.services import services
+from infra.sheets import read_rows
 from tasks.registration import lists, rounds
 
 Ordinal = Annotated[int, typer.Argument(metavar="LIST", help="Which list of the round, counted from 1.")]
@@ -161,3 +163,36 @@ def send(
         show({"round": code, "list": ordinal, "sent": count}, as_json=True, text="")
     else:
         say(say_sent)
+
+
+@registration_app.command("issued")
+def issued(
+    code: str,
+    file: Annotated[
+        Path, typer.Argument(help="The provider's list: serial numbers with identities or mailboxes.")
+    ],
+    certificates: Annotated[
+        Path, typer.Option("--certificates", help="Folder or ZIP file with the certificates.")
+    ],
+    accept_good_rows: AcceptGood = False,
+    reasons: Reasons = None,
+    as_json: AsJson = False,
+) -> None:
+    """Match the provider's certificates with the rows that were sent; each mismatch has its reason."""
+    from tasks.registration.certificate_files import read_certificates
+    from tasks.registration.issuing import take_issued
+
+    rows, found = read_rows(content_of(file)), read_certificates(certificates)
+    taken = take_issued(code, rows, found, by=actor_of(code, "issued"), accept_good_rows=accept_good_rows)
+    say_reasons(taken.reasons, reasons, as_json=as_json)
+    if as_json:
+        show(taken, as_json=True, text="")
+    else:
+        for serial in taken.spare:
+            say(f"  the certificate {serial} stands in no row of the list")
+        if taken.kept:
+            say(
+                f"{code}  {taken.matched} certificates matched, {taken.before} were before, "
+                f"{taken.refused} refused; {taken.on_record} on record at our offices"
+            )
+    must_be_kept(taken.kept, taken.refused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from infra.services import services
 from infra.sheets import Cell, Row, read_rows
 from tasks.registration import answers, entries
 from tasks.registration.lifecycle import State
+from tasks.registration.reasons import Reason
 from tasks.registration.values import Unfit, read_date
 
 Late = Annotated[
@@ -152,10 +154,7 @@ def _take(
         accept_good_rows=accept_good_rows,
         late_decision=late_decision,
     )
-    if reasons is not None and taken.reasons:
-        from tasks.registration.workbooks import reasons_sheet
-
-        reasons.write_bytes(reasons_sheet(taken.reasons, services().clock.now()))
+    say_reasons(taken.reasons, reasons, as_json=as_json)
     if as_json:
         show(taken, as_json=True, text="")
     elif taken.kept:
@@ -163,12 +162,25 @@ def _take(
             f"{code} {unit}  {taken.new} new, {taken.corrected} corrected, {taken.unchanged} unchanged, "
             f"{taken.refused} refused"
         )
+    must_be_kept(taken.kept, taken.refused)
+
+
+def say_reasons(reasons: Sequence[Reason], sheet: Path | None, *, as_json: bool) -> None:
+    """Print why rows are not taken, and write it down for whoever sent them."""
+    if sheet is not None and reasons:
+        from tasks.registration.workbooks import reasons_sheet
+
+        sheet.write_bytes(reasons_sheet(reasons, services().clock.now()))
     if not as_json:
-        for reason in taken.reasons:
+        for reason in reasons:
             say(f"  {reason.message} [{reason.rule}]")
-    if not taken.kept:
+
+
+def must_be_kept(kept: bool, refused: int) -> None:
+    """End with a refusal when nothing of a list was taken."""
+    if not kept:
         raise Forbidden(
-            f"{taken.refused} rows are not taken, so nothing was.",
+            f"{refused} rows are not taken, so nothing was.",
             rule="CER-14",
             way_out="Correct them and import the file again, or take the others with --accept-good-rows.",
         )

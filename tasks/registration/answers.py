@@ -20,7 +20,7 @@ from tasks.registration.entries import in_time
 from tasks.registration.lifecycle import State, check_move
 from tasks.registration.lists import take_off
 from tasks.registration.rounds import hold_round, look_round, round_of, tell, unit_of, units_of
-from tasks.registration.tables import EntryRow, IssuedRow, PersonRow, RoundRow, UnitRow
+from tasks.registration.tables import EntryContentRow, EntryRow, IssuedRow, RoundRow, UnitRow
 
 #: How a unit stands in a round: in time, late by decision, still open, overdue.
 Answer = Literal["answered", "late", "open", "overdue"]
@@ -123,7 +123,7 @@ def reject(code: str, entry_id: int, reason: str, *, by: Actor) -> State:
             take_off(session, entry)
         entry.state, entry.changed_at = State.REJECTED, now(session)
         session.add(entry)
-        person = session.get(PersonRow, (entry_id, entry.version))
+        person = session.get(EntryContentRow, (entry_id, entry.version))
         if person is not None:
             person.live, person.remark = False, reason
             session.add(person)

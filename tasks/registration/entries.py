@@ -24,7 +24,7 @@ from tasks.registration.lifecycle import State, check_move
 from tasks.registration.reasons import Reason
 from tasks.registration.rounds import forms_of, hold_round, round_of, tell, unit_of
 from tasks.registration.rules import Around, Checked, Known, Values, check_list
-from tasks.registration.tables import EntryRow, PersonRow, RoundRow, UnitRow, VersionRow
+from tasks.registration.tables import EntryContentRow, EntryRow, RoundRow, UnitRow, VersionRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +109,16 @@ def in_time(session: Session, round_row: RoundRow, unit: UnitRow, decision: str,
 
 def current_rows(
     session: Session, code: str, *, unit: str = "", subject: str = "", state: State | None = None
-) -> list[tuple[EntryRow, PersonRow]]:
+) -> list[tuple[EntryRow, EntryContentRow]]:
     """Return rows of a round with what they say now, by unit and in the order of entering; erased ones are left out."""
     query = (
-        select(EntryRow, PersonRow)
+        select(EntryRow, EntryContentRow)
         .join(UnitRow, (col(UnitRow.round) == EntryRow.round) & (col(UnitRow.code) == EntryRow.unit))
-        .where(EntryRow.round == code, PersonRow.entry == EntryRow.id, PersonRow.version == EntryRow.version)
+        .where(
+            EntryRow.round == code,
+            EntryContentRow.entry == EntryRow.id,
+            EntryContentRow.version == EntryRow.version,
+        )
         .order_by(col(UnitRow.place), col(EntryRow.id))
     )
     if unit:
@@ -202,7 +206,7 @@ def _keep_version(session: Session, entry: EntryRow, values: Values, moment: dat
     salt, content = random_bytes(32), dict(values)
     commitment = commit_to(rfc8785.dumps(content), salt)
     session.add(
-        PersonRow(
+        EntryContentRow(
             entry=entry.id or 0,
             version=entry.version,
             round=entry.round,

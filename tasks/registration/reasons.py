@@ -90,6 +90,42 @@ SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "is not the serial number of a certificate that is in force here ({serial})",
         "không phải số hiệu chứng thư đang có hiệu lực ({serial})",
     ),
+    "no-certificate": (
+        "CER-10",
+        "names a certificate that is not among the files",
+        "không có tệp chứng thư tương ứng",
+    ),
+    "no-row": ("CER-10", "names nobody of this round", "không có trong đợt đăng ký này"),
+    "two-rows": (
+        "CER-10",
+        "and the mailbox name different rows of this round ({others})",
+        "và thư điện tử thuộc hai đăng ký khác nhau ({others})",
+    ),
+    "not-sent": (
+        "CER-15",
+        "is for row {entry}, which is {state} and not Sent",
+        "thuộc đăng ký số {entry}, không ở trạng thái đã gửi",
+    ),
+    "other-name": (
+        "CER-10",
+        "names a certificate for somebody with another name",
+        "là chứng thư mang tên khác",
+    ),
+    "other-identity": (
+        "CER-10",
+        "names a certificate with another identity number",
+        "là chứng thư ghi số định danh khác",
+    ),
+    "other-mailbox": (
+        "CER-10",
+        "names a certificate for another mailbox",
+        "là chứng thư ghi thư điện tử khác",
+    ),
+    "unfit": (
+        "CER-10",
+        "names a certificate that cannot be taken: {why}",
+        "là chứng thư không dùng được: {why}",
+    ),
     "fixed": (
         "CER-15",
         "is {state} and cannot be corrected any more",

@@ -90,7 +90,7 @@ class VersionRow(SQLModel, table=True):
     at: datetime = moment(nullable=False)
 
 
-class PersonRow(SQLModel, table=True):
+class EntryContentRow(SQLModel, table=True):
     """What one version of a row says of a person or an agency's keeper; deleting it erases it."""
 
     __tablename__ = "registration_person"
@@ -200,6 +200,8 @@ class IssuedRow(SQLModel, table=True):
     entry: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     sha256: str = Field(unique=True)
     serial: str = Field(index=True)
+    #: Where its DER bytes lie in the work store.
+    key: str
     not_before: datetime = moment(nullable=False)
     not_after: datetime = moment(nullable=False)
     matched_at: datetime = moment(nullable=False)
