@@ -267,7 +267,11 @@ class World:
     def counts(self, *tables: str) -> dict[str, int]:
         """Return how many rows tables have; without names, all of the application's."""
         names = tables or tuple(
-            r[0] for r in self.ask("select tablename from pg_tables where schemaname = 'public'")
+            r[0]
+            for r in self.ask(
+                "select relname from pg_class where relnamespace = 'public'::regnamespace "
+                "and relkind = 'r' and has_table_privilege(oid, 'select')"
+            )
         )
         return {n: self.ask(f"select count(*) from {n}")[0][0] for n in names if n != "alembic_version"}
 
