@@ -32,6 +32,7 @@ from tasks.dossier.tables import (
 from tasks.dossier.waiting import open_dossiers
 from tasks.people.acting import Scope, acting_on, scope
 from tasks.people.desk import logged_in
+from tasks.signing.explaining import capacity_of
 from tasks.signing.tables import SignatureRow
 
 OfficeOption = Annotated[str | None, typer.Option("--office", help="Only this office.")]
@@ -90,12 +91,12 @@ def show_life(
     columns = ("original", "kind", "pages", "standing", "number", "level", "SHA-256")
     table("Originals", columns, originals)
     signatures = [
-        (o["ordinal"], s["field"], s["signer"], s["level"], s["time"])
+        (o["ordinal"], s["field"], s["signer"], s["capacity"], s["level"], s["time"])
         for o in described["originals"]
         for s in o["signatures"]
     ]
     if signatures:
-        table("Signatures", ("original", "field", "signer", "level", "time"), signatures)
+        table("Signatures", ("original", "field", "signer", "capacity", "level", "time"), signatures)
     if described["legs"]:
         leg_rows = [
             (leg["channel"], leg["state"], leg["attempts"], leg["answer"]) for leg in described["legs"]
@@ -211,6 +212,7 @@ def _original(session: Session, original: OriginalRow) -> dict[str, Any]:
             {
                 "field": s.field,
                 "signer": s.signer or "agency",
+                "capacity": capacity_of(s),
                 "role": s.role,
                 "level": s.level,
                 "time": s.signed_at,

@@ -109,16 +109,6 @@ def leave_out(
     show({"code": code, "original": ordinal}, as_json=as_json, text=f"{code}  original {ordinal} left out")
 
 
-@app.command()
-def seal(code: str, ordinal: int, as_json: AsJson = False) -> None:
-    """Give one original the agency's signature on this machine, if it is its turn (the worker does so by itself)."""
-    from flows.sealing import seal_original
-
-    done = seal_original(code, ordinal)
-    text = f"{code}  original {ordinal} {'sealed' if done else 'was sealed before'}"
-    show({"code": code, "original": ordinal, "sealed": done}, as_json=as_json, text=text)
-
-
 def _write(office: str, me: Actor, only: list[str], take: list[str]) -> SignList:
     """Write the list; pages that are dated another day are issued anew under their numbers first."""
     from tasks.certification import steps as certification
@@ -131,7 +121,7 @@ def _write(office: str, me: Actor, only: list[str], take: list[str]) -> SignList
             certification.issue_copy(code, ordinal, official=official)
     for code, ordinal in certification.stale_copies(office, official):
         if not only or code in only:
-            certification.issue_copy(code, ordinal, official=official)
+            certification.renew_copy(code, ordinal, official)
     return acts.write_list(office, official, only=only or None)
 
 

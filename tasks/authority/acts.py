@@ -18,10 +18,11 @@ from tasks.authority.giving import check_holding, check_mandate
 from tasks.authority.records import person_hash, read_records
 from tasks.authority.tables import HoldingEndRow, HoldingRow, MandateEndRow, MandateRow
 from tasks.authority.values import Holding, Mandate, Records, last_second, wall
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.moves import Actor, ask_to_continue, office_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.posts import moment_after
 from tasks.dossier.tables import OfficeRow, ProcedureRow
+from tasks.dossier.waiting import frozen_at
 
 
 def give_post(session: Session, office: str, new: Holding, *, by: Actor) -> int:
@@ -194,8 +195,14 @@ def hold_office(session: Session, office: str) -> tuple[OfficeData, Records]:
 
 
 def tell_office(session: Session, office: str, by: Actor, facts: dict[str, Json]) -> None:
-    """Write an entry about an office's authority; its subject is the office."""
+    """
+    Write an entry about an office's authority, whose subject is the office.
+
+    Every dossier that waits for a signature there is looked at again: its page may have to name another.
+    """
     record(session, office, {"office": office, "actor": by.facts(), **facts})
+    for code in sorted({waits.dossier for waits in frozen_at(session, office)}):
+        ask_to_continue(session, code)
 
 
 def known_person(office: OfficeData, staff: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from infra.errors import Forbidden
-from tasks.authority.grounds import BASES, BASES_SAID
+from tasks.authority.case import BASES, BASES_SAID
 from tasks.authority.values import Holding, Mandate, Post, Records, wall
 
 #: Ranks of which only one person holds a post at a time.

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session
 
+from infra.errors import Forbidden
 from infra.history import Json
 from tasks.authority.rules import decide
 from tasks.authority.values import Asked, Basis, Decision, Holding, Mandate, Post, Records
+from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
 from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.procedures import Procedure, SignatureStep
 from tasks.dossier.tables import ApplicantRow, OriginalRow
+from tasks.people.persons import officials_of
+from tasks.people.rules import EVERY
 
 #: Everything in one answer: it is asked twice a signature, and the moment belongs to what was read.
 _READ = text(
@@ -51,17 +55,24 @@ class OnRecord:
 
     records: Records
     moment: datetime
+    #: Who is an official that day: staff code and procedure, `*` for every one.
+    officials: frozenset[tuple[str, str]] = frozenset()
+
+    def official_for(self, staff: str, procedure: str) -> bool:
+        """Tell whether somebody is an official of a procedure that day."""
+        return bool({(staff, procedure), (staff, EVERY)} & self.officials)
 
 
 def read_records(session: Session, office: str) -> OnRecord:
-    """Return everything that was ever put on record about an office's posts and mandates."""
+    """Return everything that was ever put on record about an office's posts and mandates, and today's officials."""
     body, moment = session.connection().execute(_READ, {"office": office}).one()
     records = Records(
         posts=tuple(Post(**p) for p in body["posts"]),
         holdings=tuple(_holding(h) for h in body["holdings"]),
         mandates=tuple(_mandate(m) for m in body["mandates"]),
     )
-    return OnRecord(records=records, moment=moment.astimezone(UTC))
+    officials = frozenset(officials_of(session, office, local(moment).date()))
+    return OnRecord(records=records, moment=moment.astimezone(UTC), officials=officials)
 
 
 def _holding(row: dict[str, Any]) -> Holding:
@@ -129,22 +140,53 @@ def ask(
     """
     known = read or read_records(session, office.code)
     applicant = session.get_one(ApplicantRow, original.dossier)
+    question = _asked(office, officer, procedure, step, known)
     return decide(
-        Asked(
-            office=office.code,
-            regime=office.regime,
-            staff=officer.staff,
-            name=officer.name,
-            identity=officer.identity,
-            procedure=procedure.code,
-            kind=procedure.kind,
-            capacities=step.capacities,
-            records=known.records,
-            moment=known.moment,
+        replace(
+            question,
             applicant=applicant.identity,
             kin_of=tuple(applicant.kin_of),
             examiner=original.compared_by,
         )
+    )
+
+
+def may_sign(
+    session: Session,
+    office: OfficeData,
+    staff: str,
+    procedure: Procedure,
+    step: SignatureStep,
+    moment: datetime,
+) -> Decision:
+    """Return whether somebody may give a step's signature at a moment, whoever asks and whoever examined."""
+    officer = next((one for one in office.officers if one.staff == staff), None)
+    if officer is None:
+        known = ", ".join(one.staff for one in office.officers)
+        raise Forbidden(
+            f"“{staff}” does not work at {office.code}.", rule="AUTH-06", way_out=f"Known people: {known}."
+        )
+    read = read_records(session, office.code)
+    officials = frozenset(officials_of(session, office.code, local(moment).date()))
+    return decide(_asked(office, officer, procedure, step, replace(read, moment=moment, officials=officials)))
+
+
+def _asked(
+    office: OfficeData, officer: Officer, procedure: Procedure, step: SignatureStep, known: OnRecord
+) -> Asked:
+    """Return the question about a step, of nobody's dossier."""
+    return Asked(
+        office=office.code,
+        regime=office.regime,
+        staff=officer.staff,
+        name=officer.name,
+        identity=officer.identity,
+        is_official=known.official_for(officer.staff, procedure.code),
+        procedure=procedure.code,
+        kind=procedure.kind,
+        capacities=step.capacities,
+        records=known.records,
+        moment=known.moment,
     )
 
 

@@ -99,7 +99,14 @@ def choose(decisions: Sequence[Decision]) -> Decision:
 
 
 def _never(asked: Asked) -> Decision | None:
-    """Return the refusal that no post can heal: one's own papers, a relative's, a name that is not bare."""
+    """Return the refusal that no post can heal: not an official, one's own papers, a name that is not bare."""
+    if not asked.is_official:
+        return _no(
+            asked,
+            "AUTH-06",
+            f"{asked.staff} is no official of {asked.office} for {asked.procedure} that day.",
+            "Let another official sign; an administrator gives roles with “hoso person grant”.",
+        )
     if asked.own_papers:
         return _no(
             asked,

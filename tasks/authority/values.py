@@ -132,6 +132,8 @@ class Asked:
     staff: str
     name: str
     identity: str = ""
+    #: Whether the person works at the office that day, as an official of this procedure.
+    is_official: bool = True
     procedure: str
     kind: str
     #: The capacities that the step takes, preferred ones first.
@@ -214,6 +216,11 @@ class Decision:
     def allowed(self) -> bool:
         """Whether the answer is yes."""
         return not self.message
+
+    @property
+    def rests_on(self) -> str:
+        """The numbers of holding and mandates: `2.1`; empty for the agency."""
+        return ".".join(str(one) for one in (self.holding, *self.mandates) if one is not None)
 
     def or_refuse(self) -> Decision:
         """Return the decision if it allows the signature; raises `NoAuthority` otherwise."""

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from infra.errors import Forbidden
-from tasks.authority.records import ask, read_records
+from tasks.authority.records import OnRecord, ask, read_records
 from tasks.authority.rules import choose
 from tasks.authority.values import Decision
 from tasks.certificates.choosing import can_sign
 from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.procedures import Procedure, SignatureStep
-from tasks.dossier.tables import OriginalRow
+from tasks.dossier.routes import addressed_to
+from tasks.dossier.tables import DocumentRow, OriginalRow
+
+
+class NobodyMaySign(Forbidden):
+    """No official of the office may give a signature that is needed; a person has to change that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +64,8 @@ def address_fields(
             free = [
                 officer
                 for officer in office.officers
-                if "official" in officer.roles
-                and officer.staff not in others
+                if officer.staff not in others
+                and known.official_for(officer.staff, procedure.code)
                 and can_sign(session, office.code, officer.staff)
             ]
             named[step.field] = _first([may(officer, step) for officer in free], step, original, office)
@@ -75,10 +80,32 @@ def _first(
         if one.decision.allowed:
             return one
     why = " ".join(f"{one.decision.message} [{one.decision.rule}]" for one in tries)
-    raise Forbidden(
+    raise NobodyMaySign(
         f"no official of {office.code} may sign {step.field} of original {original.ordinal} of"
         f" {original.dossier} now. {why}".strip(),
         rule="CERT-08",
         way_out="Register another authorised official of the office, or record a post or a mandate"
         " (hoso post give, hoso mandate give).",
     )
+
+
+def as_printed(
+    session: Session,
+    original: OriginalRow,
+    office: OfficeData,
+    procedure: Procedure,
+    frozen: DocumentRow,
+    *,
+    read: OnRecord,
+) -> bool:
+    """Tell whether everybody whom a page names may sign it now, in the capacity that it prints."""
+    steps = {step.field: step for step in procedure.signature_steps}
+    people = {officer.staff: officer for officer in office.officers}
+    printed = frozen.facts.get("lines", {})
+    for field, staff in addressed_to(frozen):
+        if field not in steps or staff not in people:
+            return False
+        decision = ask(session, office, people[staff], procedure, steps[field], original, read=read)
+        if not decision.allowed or list(decision.lines) != printed.get(field):
+            return False
+    return True

@@ -13,7 +13,9 @@ from infra.history import Json
 from infra.pdf.fields import place_fields
 from infra.pdf.pages import PageImage
 from infra.services import services
-from tasks.certification.addressing import Addressed, address_fields
+from tasks.authority.records import OnRecord, read_records
+from tasks.authority.values import NoAuthority
+from tasks.certification.addressing import Addressed, NobodyMaySign, address_fields, as_printed
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import PAUSED, Stage, Standing
 from tasks.dossier.moves import (
@@ -137,14 +139,50 @@ def issue_copy(code: str, ordinal: int, *, official: str | None = None) -> bool:
 
 
 def stale_copies(office: str, official: str) -> list[tuple[str, int]]:
-    """Return the originals whose frozen page, addressed to this official, is dated another day than today."""
+    """
+    Return the originals whose frozen page must be issued anew before an official's list is written.
+
+    Those addressed to the official that are dated another day than today; and those of anybody at the
+    office who may not sign them any more, or not in the capacity that they print.
+    """
     with services().database.transaction() as session:
-        today = local(now(session)).date()
+        data, read = office_of(session, office), read_records(session, office)
+        today = local(read.moment).date()
         return [
             (row.dossier, row.ordinal)
             for row in frozen_at(session, office)
-            if row.official == official and row.for_day not in (None, today)
+            if row.for_day is not None
+            and (
+                (row.official == official and row.for_day != today)
+                or not _stands(session, row.dossier, row.ordinal, data, read)
+            )
         ]
+
+
+def renew_copy(code: str, ordinal: int, official: str) -> bool:
+    """
+    Issue a stale copy anew, addressed to this official, else to whoever may sign it now.
+
+    Returns whether it was; a page that nobody may sign stays as it is, and its dossier says so.
+    """
+    try:
+        return issue_copy(code, ordinal, official=official)
+    except NoAuthority:
+        pass
+    try:
+        return issue_copy(code, ordinal)
+    except NobodyMaySign:
+        return False
+
+
+def _stands(session: Session, code: str, ordinal: int, office: OfficeData, read: OnRecord) -> bool:
+    """Tell whether a frozen page that nobody has signed is still addressed to people who may sign it so."""
+    original = original_of(session, code, ordinal)
+    frozen = frozen_of(session, original)
+    if frozen is None or approvals(session, original):
+        return True
+    procedure = procedure_of(session, look(session, code))
+    return as_printed(session, original, office, procedure, frozen, read=read)
 
 
 def copies_waiting(office: str, code: str) -> list[int]:
@@ -155,20 +193,28 @@ def copies_waiting(office: str, code: str) -> list[int]:
 
 
 def copies_to_issue_anew(code: str) -> list[int]:
-    """Return the originals whose frozen copy has a field that its route has no more, and nobody has signed."""
+    """
+    Return the originals whose frozen copy nobody has signed, and nobody can sign as it is.
+
+    It has a field that its route has no more, or names somebody who may not sign it now, or not so.
+    """
     with services().database.transaction() as session:
         dossier = look(session, code)
-        if dossier.stage in PAUSED:
+        waiting = [o for o in originals_of(session, code) if o.standing == Standing.CERTIFIED]
+        if dossier.stage in PAUSED or not waiting:
             return []
-        procedure = procedure_of(session, dossier)
+        procedure, office = procedure_of(session, dossier), office_of(session, dossier.office)
+        read = read_records(session, dossier.office)
         return [
             original.ordinal
-            for original in originals_of(session, code)
-            if original.standing == Standing.CERTIFIED
-            and (frozen := frozen_of(session, original)) is not None
+            for original in waiting
+            if (frozen := frozen_of(session, original)) is not None
             and not approvals(session, original)
-            and [field for field, _ in addressed_to(frozen)]
-            != [s.field for s in route_of(session, original, procedure) if s.role == "official"]
+            and (
+                [field for field, _ in addressed_to(frozen)]
+                != [s.field for s in route_of(session, original, procedure) if s.role == "official"]
+                or not as_printed(session, original, office, procedure, frozen, read=read)
+            )
         ]
 
 

@@ -60,6 +60,26 @@ def held(session: Session, office: str, staff: str) -> list[Held]:
     return [Held(role=r.role, office=r.at, procedure=r.procedure) for r in session.exec(query)]
 
 
+def officials_of(session: Session, office: str, day: date) -> set[tuple[str, str]]:
+    """Return who is an official of an office on a day: staff code, and the procedure (`*`: every one)."""
+    query = (
+        select(PersonRoleRow.staff, PersonRoleRow.procedure)
+        .join(
+            PersonRow,
+            (col(PersonRow.office) == PersonRoleRow.office) & (col(PersonRow.staff) == PersonRoleRow.staff),
+        )
+        .where(
+            PersonRoleRow.office == office,
+            PersonRoleRow.role == "official",
+            col(PersonRoleRow.at).in_([office, EVERY]),
+            PersonRoleRow.from_on <= day,
+            col(PersonRoleRow.until_on).is_(None) | (col(PersonRoleRow.until_on) >= day),
+            col(PersonRow.leaves_on).is_(None) | (col(PersonRow.leaves_on) > day),
+        )
+    )
+    return set(session.exec(query))
+
+
 def load_people(session: Session, office: OfficeData, *, by: Actor) -> None:
     """
     Make the people of an office what its file says, in the caller's transaction; loading again changes nothing.

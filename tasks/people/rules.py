@@ -47,6 +47,10 @@ _ROUND_READING = Act(roles=("clerk", "official", "supervisor", "auditor"), by_pr
 _PEOPLE = Act(roles=("administrator",), by_procedure=False)
 _CERTIFICATE = Act(roles=("administrator", "supervisor"), by_procedure=False)
 _CERTIFICATES_READ = Act(roles=("administrator", "supervisor", "auditor", "official"), by_procedure=False)
+_AUTHORITY = Act(roles=("supervisor", "administrator"), by_procedure=False)
+_AUTHORITY_READ = Act(
+    roles=("clerk", "official", "supervisor", "administrator", "auditor"), by_procedure=False
+)
 
 #: Every act that a person can do, by the word of its command.
 ACTS: Mapping[str, Act] = {
@@ -65,6 +69,15 @@ ACTS: Mapping[str, Act] = {
     "route drop": Act(roles=("supervisor",)),
     "sign": _OFFICIAL,
     "leave-out": _OFFICIAL,
+    "signature": _READING,
+    "post list": _AUTHORITY_READ,
+    "post give": _AUTHORITY,
+    "post end": _AUTHORITY,
+    "mandate list": _AUTHORITY_READ,
+    "mandate give": _AUTHORITY,
+    "mandate revoke": _AUTHORITY,
+    "mandate check": _AUTHORITY_READ,
+    "seal hand-over": _AUTHORITY,
     "hand-over": _COUNTER,
     "redirect": _COUNTER,
     "confirm": _COUNTER,

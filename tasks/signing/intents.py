@@ -115,8 +115,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
         else:
             if signer.role == "official":
                 actor = signing_actor(office.code, decision)
-            row = _intent_row(session, original, signer, field, document.sha256, certificate)
-            row.decision = decision.kept()
+            row = _intent_row(session, original, signer, field, document.sha256, certificate, decision)
             stored = row.tries > 0 and parts.work.find(row.kept_key) is not None
             if not stored:
                 tell_intended(session, dossier, row, actor, decision.facts())
@@ -293,6 +292,7 @@ def _intent_row(
     field: str,
     document_sha256: str,
     certificate: str,
+    decision: Decision,
 ) -> SignatureRow:
     """Return the row of a step: what is about to be signed by which key, and where the result will be."""
     row = session.exec(
@@ -317,10 +317,12 @@ def _intent_row(
         row.revision = original.revision
         row.kept_at = row.kept_sha256 = row.level = row.signed_at = None
     row.signer = signer.staff
-    if row.certificate_sha256 != certificate and row.open_try:
+    key = kept_key(document_sha256, field, certificate, decision.rests_on)
+    if row.kept_key not in ("", key) and row.open_try:
         tell_interrupted(session, look(session, row.dossier), row.ordinal)
     row.certificate_sha256 = certificate
-    row.kept_key = kept_key(document_sha256, field, certificate)
+    row.kept_key = key
+    row.decision = decision.kept()
     session.add(row)
     session.flush()
     return row

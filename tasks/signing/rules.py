@@ -47,11 +47,17 @@ def order_holds(route: Sequence[str], signed: Sequence[str], field: str) -> None
         )
 
 
-def kept_key(document_sha256: str, field: str, certificate_sha256: str) -> str:
+def kept_key(document_sha256: str, field: str, certificate_sha256: str, rests_on: str = "") -> str:
     """
     Return the key under which the one kept signature of a step is stored, computed from the intent.
 
-    >>> kept_key("ab" * 32, "seal", "cd" * 32)[:21]
-    'signed/ababababababab'
+    Post and mandate are part of it (`Decision.rests_on`): what was signed under a mandate that ended before
+    the result was kept is not taken for the signature of one who was given another mandate since.
+
+    >>> kept_key("ab" * 32, "seal", "cd" * 32)[72:]
+    'seal-cdcdcdcdcdcdcdcd.pdf'
+    >>> kept_key("ab" * 32, "official_1", "cd" * 32, "2.1")[72:]
+    'official_1-cdcdcdcdcdcdcdcd-2.1.pdf'
     """
-    return f"signed/{document_sha256}/{field}-{certificate_sha256[:16]}.pdf"
+    name = "-".join(one for one in (field, certificate_sha256[:16], rests_on) if one)
+    return f"signed/{document_sha256}/{name}.pdf"

@@ -50,6 +50,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "archive": ("archive", "CODE"),
     "retry": ("retry", "CODE"),
     "show": ("show", "CODE"),
+    "signature": ("signature", "CODE", "1"),
     "show --applicant": ("show", "CODE", "--applicant"),
     "paper": ("paper", "CODE", "--out", "OUT"),
     "document": ("document", "CODE", "1", "--out", "OUT"),
@@ -134,7 +135,17 @@ def test_auth_06_each_command_about_a_dossier_is_allowed_to_the_expected_roles_t
 
 
 def test_every_act_of_a_command_is_tried_and_every_command_is_an_act_public_or_the_machine_s() -> None:
-    groups = ("person", "office", "procedure", "registration", "certificate", "token")
+    groups = (
+        "person",
+        "office",
+        "procedure",
+        "registration",
+        "certificate",
+        "token",
+        "post",
+        "mandate",
+        "seal",
+    )
     elsewhere = {act for act in EXPECTED if act.split()[0] in groups}
     known = set(TYPED) | SPANNING | elsewhere
     assert set(EXPECTED) - known == set()

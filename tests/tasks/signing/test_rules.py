@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from infra.errors import Forbidden
@@ -45,12 +47,16 @@ def test_a_page_that_names_another_capacity_than_the_signer_has_is_not_signed() 
 
 
 def test_the_name_of_a_kept_signature_follows_from_its_intent_alone() -> None:
-    key = kept_key("ab" * 32, "seal", "cd" * 32)
-    assert key == kept_key("ab" * 32, "seal", "cd" * 32)
+    ha = decide(asked("ha"))
+    key = kept_key("ab" * 32, "official_1", "cd" * 32, ha.rests_on)
+    later = decide(asked("ha", at="2026-05-05 10:00:00"))
+    assert key == kept_key("ab" * 32, "official_1", "cd" * 32, later.rests_on)
     others = {
-        kept_key("ac" * 32, "seal", "cd" * 32),
-        kept_key("ab" * 32, "official_1", "cd" * 32),
-        kept_key("ab" * 32, "seal", "ce" * 32),
+        kept_key("ac" * 32, "official_1", "cd" * 32, ha.rests_on),
+        kept_key("ab" * 32, "official_2", "cd" * 32, ha.rests_on),
+        kept_key("ab" * 32, "official_1", "ce" * 32, ha.rests_on),
+        kept_key("ab" * 32, "official_1", "cd" * 32, decide(asked("lam")).rests_on),
+        kept_key("ab" * 32, "official_1", "cd" * 32, replace(ha, mandates=(9,)).rests_on),
     }
     assert key not in others
-    assert len(others) == 3
+    assert len(others) == 5
