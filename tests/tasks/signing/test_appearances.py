@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import unicodedata
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,19 @@ import pikepdf
 import pytest
 import yaml
 
+from infra.clock import HANOI
 from infra.errors import Forbidden
 from infra.pdf.checking import signatures_of
 from infra.pdf.places import Rect
 from tasks.certification.receiving import Receipt, receive_walk_in
 from tasks.certification.scanning import Presented
+from tasks.dossier.moves import office_of
 from tasks.dossier.opening import Opening
 from tasks.dossier.papers import newest, read
 from tasks.dossier.procedures import SHIPPED
 from tasks.forms import overlap_is_right
-from tasks.forms.appearances import profile_on, profiles
+from tasks.forms.appearances import Kind, inscription, profile_on, profiles
+from tasks.forms.placing import corner_box
 from tasks.signing.steps import sign_original
 from tests.world import World, somebody
 
@@ -156,3 +159,25 @@ def test_every_profile_says_how_every_kind_of_signature_looks() -> None:
     for profile in profiles():
         assert set(profile.looks) == kinds
         assert profile.source
+
+
+@pytest.mark.parametrize("kind", ["copy", "attachment", "paper", "result"])
+def test_sig_06_what_the_agency_writes_in_a_corner_has_room_on_a_4_and_names_what_it_must(
+    world: World, kind: Kind
+) -> None:
+    with world.parts.database.transaction() as session:
+        office = office_of(session, world.office())
+    look = profile_on(date(2026, 11, 22)).look(kind)
+    at = datetime(2026, 11, 22, 9, 5, 7, tzinfo=HANOI)
+    text = inscription(look, office, form="SAO Y", number="Số: 12/QĐ-UBND")
+    rect = corner_box(text, look.corners[0], width=210, height=297, office=office, at=at)
+    assert not look.image
+    assert (rect.right, rect.top) == (210 - look.margin, 297 - look.margin)
+    said = text.lines(at)
+    wanted = {
+        "copy": ("SAO Y", office.unit, "22/11/2026 09:05:07 +07:00"),
+        "attachment": ("Số: 12/QĐ-UBND", "22/11/2026 09:05:07 +07:00"),
+        "paper": (f"Ký bởi: {office.unit}", "Thời gian ký: 22/11/2026 09:05:07 +07:00"),
+    }
+    assert said == wanted.get(kind, said)
+    assert said[-1] in ("Thời gian ký: 22.11.2026", *(lines[-1] for lines in wanted.values()))
