@@ -11,6 +11,7 @@ AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check
+.PHONY: help setup up down status demo test test-minio test-all drill bench-sign bench-memory bench-latency check
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +46,12 @@ test-all: test ## the tests, and those that need more than every machine has
 
 drill: setup ## destroy the database of a stack of its own, restore it, and say what is missing
 	@trap '$(STACK) down --root var/drill >/dev/null 2>&1; rm -rf var/drill' EXIT; $(IN)/python -m infra.stack.drill --root var/drill
+
+bench-sign: setup ## signatures a second at each level, beside a plain pyHanko loop; ends with "ratio B"
+	@$(STACK) run --parts database,token -- $(IN)/python -m infra.stack.bench_sign
+
+bench-memory: setup ## the memory that signing a scan of 100 MB takes
+	@$(STACK) run --parts database,token -- $(IN)/python -m infra.stack.bench_sign --memory
 
 bench-latency: setup ## seconds from an act to what follows from it
 	@$(STACK) run -- $(IN)/hoso bench-latency

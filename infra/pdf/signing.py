@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from tempfile import TemporaryFile
 
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
@@ -41,6 +42,9 @@ from infra.token import Token
 
 #: Keys shorter than this are refused for new signatures (PKI-07).
 _SHORTEST_RSA_KEY = 2048  # bits
+
+#: A document of more bytes than this is not held in memory more often than must be.
+_LARGE = 16_000_000
 
 
 def check_certificate(
@@ -134,10 +138,13 @@ def sign_field(
         # Only a time-stamp needs room that cannot be known before.
         room = len(blank.encoded) + (TOKEN_ROOM if stamper is not None else 0)
         document = session.prepare_tbs_document(None, bytes_reserved=2 * room)
-        digest, output = document.digest_tbs_document()
+        # A large document is put together in a file: in memory it would be there three times.
+        output = TemporaryFile() if len(pdf) > _LARGE else io.BytesIO()  # noqa: SIM115  Closed below.
+        digest, _ = document.digest_tbs_document(output=output)
         finish(document.perform_signature(digest.document_digest, PdfCMSSignedAttributes()))
-    assert isinstance(output, io.BytesIO)
-    return output.getvalue()
+    with output:
+        output.seek(0)
+        return output.read()
 
 
 class _Increment(IncrementalPdfFileWriter):

@@ -351,9 +351,9 @@ def test_the_command_shows_the_calendar_of_whoever_may_read_there(world: World) 
     """AUTH-06: somebody of another office sees nothing of this one's calendar."""
     office, elsewhere = world.office(), world.office()
     code = world.signed(office)
-    with world.as_(office, "quy"):
+    with world.as_(office, "mai"):
         (row,) = world.type("evidence-calendar", "--office", office, "--json").json
         assert (row["dossier"], row["level"]) == (code, "LTA")
         assert world.type("evidence-calendar", "--office", office, "--days", 1, "--json").json == []
-    with world.as_(elsewhere, "quy"):
+    with world.as_(elsewhere, "mai"):
         assert world.type("evidence-calendar", "--office", office, "--json").code == 1
