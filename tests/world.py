@@ -111,6 +111,9 @@ class Parts(Services):
         return self.devices[label].open(uri, pin=pin, certificate=certificate)
 
     def has_pad(self, uri: str) -> bool:
+        device = self.devices.get(uri.partition("token=")[2].partition(";")[0])
+        if device is not None:
+            device.must_be_present()
         return False
 
     def seal_pin(self) -> str:

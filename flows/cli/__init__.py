@@ -57,6 +57,7 @@ ROOMS = {
     "history": ("history",),
     "backups": ("backup", "restore"),
     "certificates": ("certificate", "token"),
+    "impact": ("certificate",),
     "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
 }
 

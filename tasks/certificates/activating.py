@@ -63,8 +63,10 @@ def activate_now(session: Session, row: CertificateRow, *, by: Actor, decision: 
     if row.state == CertificateState.ACTIVE:
         return
     _decide_task(session, row, decision, by=by)
-    previous = taken_over_from(session, row.office, row.holder, row.follows)
-    if previous is not None and previous.sha256 != row.sha256:
+    previous = None
+    if row.state != CertificateState.SUSPENDED:  # Nobody else can have taken its place.
+        previous = taken_over_from(session, row.office, row.holder, row.follows)
+    if previous is not None:
         _hand_on(session, previous, row, by=by)
     row.activated_at = row.activated_at or now(session)
     become(session, row, CertificateState.ACTIVE)

@@ -170,7 +170,7 @@ def describe(named: str, *, by: Actor) -> dict[str, Any]:
     with services().database.transaction() as session:
         row = find_certificate(session, named)
         acting(session, by, "certificate show", office=row.office)
-        said = row.model_dump(exclude={"der", "image", "pin_refused", "key", "holder"}) | {
+        said = row.model_dump(exclude={"der", "image", "pin_refused", "key", "holder", "state"}) | {
             "holder": row.holder or SEAL,
             "state": str(row.state),
             "signs_now": signs_now(session, row),

@@ -91,7 +91,8 @@ MOVES: Mapping[Stage, frozenset[Stage]] = {
         }
     )
     | _LEAVING,
-    Stage.AWAITING_SEAL: frozenset({Stage.SIGNED}),
+    # Back to the counter only when a signature is left behind whose certificate had been revoked.
+    Stage.AWAITING_SEAL: frozenset({Stage.SIGNED, Stage.RECEIVED}),
     Stage.SIGNED: frozenset({Stage.RETURNED}),
     Stage.RETURNED: frozenset({Stage.ARCHIVED}),
     Stage.STOPPED: frozenset({Stage.RECEIVED}),

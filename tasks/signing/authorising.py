@@ -47,6 +47,7 @@ def authorise(
     """
     key_is_registered(session, office.code, signer)
     if signer.role == "agency":
+        _officials_hold(session, original)
         route = route_of(session, original, procedure)
         return ask_seal(session, office, procedure, route, signed_fields(session, original)).or_refuse()
     officer = office.officer(signer.staff, "official")
@@ -97,3 +98,26 @@ def key_is_registered(session: Session, office: str, signer: Signer) -> None:
             way_out="Register it with “hoso certificate register”, or use the right token.",
         )
     must_be_active(session, row)
+
+
+def _officials_hold(session: Session, original: OriginalRow) -> None:
+    """Refuse to seal what carries a signature made after its certificate was revoked (CER-08)."""
+    query = (
+        select(SignatureRow.signer, CertificateRow.serial)
+        .join(CertificateRow, col(CertificateRow.sha256) == col(SignatureRow.certificate_sha256))
+        .where(
+            SignatureRow.dossier == original.dossier,
+            SignatureRow.ordinal == original.ordinal,
+            SignatureRow.revision == original.revision,
+            col(SignatureRow.kept_at).is_not(None),
+            col(CertificateRow.revoked_at) <= col(SignatureRow.signed_at),
+        )
+    )
+    found = session.exec(query).first()
+    if found is not None:
+        raise Forbidden(
+            f"{found[0]} signed {original.dossier}/{original.ordinal} with the certificate {found[1]}, which was"
+            " revoked before.",
+            rule="CER-08",
+            way_out=f"Let another official sign: “hoso certificate impact {found[1]} --reroute”.",
+        )

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from infra.chance import random_bytes
 from infra.token.proving import PREFIX
-from tests.tasks.certificates.conftest import LAM, UNIT, Desk, sha256_of
+from tests.tasks.certificates.conftest import LAM, NOBODY_HAS_ONE, UNIT, Desk, sha256_of
 
 
 def test_a_registered_certificate_is_bound_to_its_key_on_its_token(desk: Desk) -> None:
@@ -182,7 +182,7 @@ def test_a_file_that_holds_no_certificate_is_refused(desk: Desk) -> None:
 
 
 def test_the_agency_has_a_certificate_of_its_own(desk: Desk) -> None:
-    desk.world.put("update certificate set ended_at = registered_at where office = :o", o=desk.office)
+    desk.world.put(NOBODY_HAS_ONE, o=desk.office)
     file = desk.certificate(desk.key("25"), name=UNIT)
     said = desk.register(file, "25", holder="seal")
     assert said.code == 0, said.err

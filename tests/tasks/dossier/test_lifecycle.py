@@ -29,7 +29,7 @@ ALLOWED = {
     "Certified": "AwaitingSignature",
     "AwaitingSignature": "AwaitingSeal ReturnedToExaminer Signed Withdrawn Stopped SupplementAsked",
     "ReturnedToExaminer": "Received PaymentDue Certified AwaitingSignature AwaitingSeal Signed Withdrawn Stopped SupplementAsked",
-    "AwaitingSeal": "Signed",
+    "AwaitingSeal": "Signed Received",
     "Signed": "Returned",
     "Returned": "Archived",
     "Stopped": "Received",
