@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from flows.cli.printing import AsJson, say, show, table
+from flows.cli.private import Why, words
 from flows.cli.rounds import Kind, actor_of, content_of, registration_app, subject_of
 from infra.errors import Forbidden
 from infra.services import services
@@ -105,11 +106,11 @@ def confirm(
 def reject(
     code: str,
     row: Annotated[int, typer.Argument(help="Number of the row, as “registration rows” gives it.")],
-    why: Annotated[str, typer.Option("--why", help="For the unit; without names.")],
+    why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Take a row out with a reason; the unit may bring it again, corrected."""
-    before = answers.reject(code, row, why, by=actor_of(code, "reject"))
+    before = answers.reject(code, row, words(why, "Reason, for the unit"), by=actor_of(code, "reject"))
     value = {"round": code, "row": row, "before": before, "now": State.REJECTED}
     show(value, as_json=as_json, text=f"{code} row {row}  rejected, was {before}")
 

@@ -12,7 +12,7 @@ import yaml
 
 from infra.sheets import read_rows
 from tests.tasks.registration.lists import DOMAINS, as_csv, as_xlsx, round_in, somebody_of, table_of
-from tests.world import World
+from tests.world import VECTORS, World
 
 
 def round_file(world: World, at: str, folder: Path, **changes: Any) -> Path:
@@ -104,6 +104,17 @@ def test_one_row_is_entered_from_a_form_and_nothing_personal_is_an_argument(
     for text in ("nur Text", "- a\n- b\n", "name: {x: 1}\n", "a: !!python/object:os.system x\n: : :"):
         form.write_text(text, encoding="utf-8")
         assert world.type("registration", "enter", code, "YTE", "--form", form).code == 1
+
+
+def test_a_row_is_rejected_with_a_reason_that_is_no_argument(world: World, tmp_path: Path) -> None:
+    code, listed = round_in(world, world.office()), tmp_path / "list.csv"
+    listed.write_bytes(as_csv(table_of([somebody_of(1)])))
+    assert world.type("registration", "import", code, "TTVH", listed).code == 0
+    row = world.type("registration", "rows", code, "--json").json[0]["id"]
+    said = world.type("registration", "reject", code, row, "--why", VECTORS / "reason.txt")
+    assert said.out == f"{code} row {row}  rejected, was Draft\n", said.err
+    shown = world.type("registration", "rows", code, "--json").json[0]
+    assert shown["remark"] == (VECTORS / "reason.txt").read_text(encoding="utf-8").strip()
 
 
 def test_the_template_can_be_filled_in_and_imported(world: World, tmp_path: Path) -> None:
