@@ -39,7 +39,7 @@ ROOMS = {
     "desks": ("desk",),
     "people": ("login", "logout", "whoami", "password", "person"),
     "booking": ("book", "move", "cancel", "no-shows"),
-    "counter": ("receive", "supply", "pay", "examine"),
+    "counter": ("receive", "supply", "pay", "examine", "correct"),
     "examining": ("decline", "ask", "withdraw", "stop", "resume"),
     "signing": ("sign", "leave-out"),
     "sealing": ("seal",),

@@ -206,3 +206,49 @@ def examine(context: typer.Context, code: str, ordinal: int, as_json: AsJson = F
     presented = list(_originals(context.args))
     examining.examine_again(code, ordinal, presented[0] if presented else None, by=logged_in())
     _tell_received(code, as_json=as_json)
+
+
+@app.command(context_settings=_CONTEXT)
+def correct(
+    context: typer.Context,
+    code: str,
+    ordinal: Annotated[int | None, typer.Argument(help="Which original.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="What the original really is.")] = None,
+    applicant: Annotated[
+        Path | None, typer.Option("--applicant", help="YAML file with what is to change of the applicant.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Correct an original or the applicant before anybody signed: --kind, --original KIND FILE…, --applicant FILE."""
+    from tasks.certification import correcting
+
+    presented = list(_originals(context.args))
+    if ordinal is not None and (kind or presented):
+        new = presented[0] if presented else None
+        correcting.correct_original(code, ordinal, kind=kind, presented=new, by=logged_in())
+    elif ordinal is None and applicant is not None and not (kind or presented):
+        correcting.correct_applicant(code, _applicant_in(applicant), by=logged_in())
+    else:
+        raise Forbidden(
+            "it is not said what is corrected.",
+            rule="CERT-23",
+            way_out="“hoso correct CODE 1 --kind KIND”, “… 1 --original KIND FILE…”, or “… --applicant FILE”.",
+        )
+    _tell_received(code, as_json=as_json)
+
+
+def _applicant_in(file: Path) -> dict[str, str]:
+    """Return what a file says of the applicant, name by name."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        found = None
+    if not isinstance(found, dict) or not found:
+        raise Forbidden(
+            f"{file} does not say what is to change of the applicant.",
+            rule="DOS-12",
+            way_out="Write lines like “name: Trần Thị Sen” or “telephone: '0900 000 001'”.",
+        )
+    return {str(name): "" if value is None else str(value) for name, value in found.items()}

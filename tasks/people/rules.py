@@ -61,6 +61,7 @@ ACTS: Mapping[str, Act] = {
     "supply": _COUNTER,
     "pay": _COUNTER,
     "examine": _COUNTER,
+    "correct": _COUNTER,
     "decline": _COUNTER,
     "ask": _COUNTER,
     "withdraw": _COUNTER,

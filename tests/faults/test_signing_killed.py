@@ -184,6 +184,25 @@ class TestTheTokenMisbehaves:
         balanced(desk, hangs, steps=2, calls=3)
 
 
+class TestTheSealsPin:
+    """A refused PIN is remembered by the database: no other process tries it again by itself (SIG-13)."""
+
+    def test_it_reaches_the_token_once_until_its_file_changes(self, desk: Desk) -> None:
+        code = desk.approved()
+        right = desk.pin.read_text()
+        desk.pin.write_text("000000\n")
+        before = desk.shim.count("login")
+        for _ in range(3):
+            said = desk.seal(code)
+            assert said.code == 1
+            assert "[SIG-13]" in said.err
+        assert desk.shim.count("login") == before + 1
+        desk.pin.write_text(right)
+        sealed = desk.seal(code)
+        assert sealed.code == 0, sealed.err
+        balanced(desk, code, steps=2, calls=2)
+
+
 class TestAtOnce:
     """Several processes at one original ask the token once."""
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from infra.errors import Forbidden
+from infra.errors import Broken, Forbidden
 from infra.services import services
 from tasks.certification.steps import issue_copy, reserve_number
 from tasks.dossier.moves import SYSTEM
@@ -140,3 +140,14 @@ def test_the_number_stays_when_the_page_is_issued_again_on_a_later_day(world: Wo
     assert len(frozen) == len(before) + 1
     assert frozen[-1].for_day > frozen[0].for_day
     assert world.originals(code)[0].revision == frozen[-1].revision
+
+
+def test_cert_24_a_void_line_is_refused_to_whoever_asks_for_a_number_again(world: World) -> None:
+    office = world.office()
+    (code,) = opened(world, office, 1)
+    take(office, code)
+    with services().database.transaction() as session:
+        void_number(session, code, 1, "declined R1", SYSTEM)
+    with pytest.raises(Broken, match="void number is never used again"):
+        take(office, code)
+    assert lines(world, office) == [(1, "void")]
