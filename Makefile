@@ -10,8 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check
-.PHONY: help setup up down status demo test test-minio test-all drill bench-sign bench-memory bench-latency check
+.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench-sign bench-memory
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
