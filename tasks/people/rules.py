@@ -157,7 +157,7 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "history checkpoint": "a worker's credentials",
     "history key": "a worker's credentials",
     "history export": "a worker's credentials",
-    "seal": "the PIN file of the agency's seal",
+    "seal original": "the PIN file of the agency's seal",
     "registration seal": "the PIN file of the agency's seal",
     "deploy": "the Prefect server",
     "migrate": "the password of the database's administrator",
