@@ -37,6 +37,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "supply": ("supply", "CODE"),
     "pay": ("pay", "CODE", "--receipt", "BL"),
     "examine": ("examine", "CODE", "1"),
+    "correct": ("correct", "CODE", "1", "--kind", "x"),
     "decline": ("decline", "CODE", "1", "--reason", "R1"),
     "ask": ("ask", "CODE", "--missing", REASON),
     "withdraw": ("withdraw", "CODE", "--why", REASON),
