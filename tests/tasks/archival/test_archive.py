@@ -26,9 +26,9 @@ APPLICANT = "Trần Thị Sen"
 @pytest.fixture(autouse=True)
 def probed_anew() -> Iterator[None]:
     """Let each test's store be probed, and leave no answer of a double behind."""
-    steps._store_is_safe.cache_clear()
+    steps.store_is_safe.cache_clear()
     yield
-    steps._store_is_safe.cache_clear()
+    steps.store_is_safe.cache_clear()
 
 
 def brought_back(world: World, originals: int = 1) -> str:
@@ -242,3 +242,35 @@ def test_the_names_of_people_are_in_no_key(world: World, archived: str) -> None:
     for row in objects(world, archived):
         assert "Sen" not in row.key
         assert "Trần" not in row.key
+
+
+def test_a_package_that_was_begun_is_finished_as_it_was_rendered_although_the_office_was_renamed(
+    world: World, returned: str
+) -> None:
+    office = world.dossier(returned).office
+
+    real, taken = world.parts.archive, []
+
+    class Full:
+        """An archive that takes eight objects and then no more."""
+
+        def put_locked(self, *words: Any, **more: Any) -> Any:
+            taken.append(words)
+            if len(taken) > 8:
+                raise Unavailable("the disk is full")
+            return real.put_locked(*words, **more)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    with world.having(archive=Full()), pytest.raises(Unavailable):
+        archive(returned)
+    before = world.ask("select metadata_sha256 from package where dossier = :d", d=returned)[0][0]
+    world.put("update office set body = jsonb_set(body, '{name}', '\"Tên mới\"') where code = :o", o=office)
+    assert archive(returned)
+    after = world.ask("select metadata_sha256 from package where dossier = :d", d=returned)[0][0]
+    assert before == after
+    folder = world.told(returned)[-1]["package"]
+    said = world.parts.archive.get(f"{folder}/v1/content/metadata.json")
+    assert hashlib.sha256(said).hexdigest() == before
+    assert "Tên mới" not in said.decode()

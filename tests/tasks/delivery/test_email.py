@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from email.message import EmailMessage
 from functools import partial
 from typing import Any
 
 import pytest
 
-from infra.mail import Outcome
+from infra.mail import MailAnswer, Outcome
 from infra.mail.memory import MemoryMail
 from infra.stack.scripted import script_faults
 from tasks.delivery.acts import confirm, redirect
@@ -229,3 +230,25 @@ class TestNotices:
         assert [r.state for r in world.ask("select state from notice where dossier = :d", d=code)] == [
             "at-counter"
         ]
+
+
+def test_an_answer_about_an_address_that_was_replaced_meanwhile_changes_nothing_but_is_told(
+    world: World,
+) -> None:
+    office = world.office()
+    code = world.signed(office, applicant=somebody(email="old@citizen.example"))
+    assert open_legs(code)
+
+    class Slow(MemoryMail):
+        """A server that answers only after a clerk has given another address."""
+
+        def send(self, message: EmailMessage) -> MailAnswer:
+            redirect(code, "email", email="new@citizen.example", account=None, by=world.officer(office))
+            return super().send(message)
+
+    with world.having(mail=Slow()):
+        deliver(code, "email")
+    assert "leg:superseded" in world.events(code)
+    assert leg(world, code).ended_at is None, "the answer was about the old address"
+    assert deliver(code, "email") == "accepted"
+    assert [mail["To"] for mail in results(world, code)] == ["new@citizen.example"]
