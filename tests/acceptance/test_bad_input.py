@@ -374,6 +374,7 @@ WITH_A_CODE: dict[str, tuple[str, ...]] = {
     "document": ("1", "--out", "/dev/null"),
     "status": (),
     "show": (),
+    "signature": ("1",),
 }
 
 
@@ -405,7 +406,8 @@ class TestCodes:
             if any(parameter.name == "code" for parameter in command.params)
         }
         tried_elsewhere = {"retry"}
-        assert takes - tried_elsewhere == set(WITH_A_CODE)
+        # “seal” is a group whose first word may be a code.
+        assert takes - tried_elsewhere == set(WITH_A_CODE) - {"seal"}
 
 
 def test_a_wrong_command_line_exits_with_2(world: World) -> None:

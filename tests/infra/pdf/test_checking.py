@@ -66,7 +66,9 @@ class Paper:
 def token_for(authority: Authority, name: str, **wrong: Any) -> SoftwareToken:
     key = rsa.generate_private_key(65537, 2048)
     certificate = authority.issue(name, key.public_key(), **wrong)
-    return SoftwareToken(device=SoftwareDevice(label=name, pin=""), key=key, certificate=certificate)
+    return SoftwareToken(
+        device=SoftwareDevice(label=name, pin=""), key=key, key_id="01", certificate=certificate
+    )
 
 
 def sign(pdf: bytes, field: str, token: Any, authority: Authority, **changes: Any) -> bytes:
@@ -254,7 +256,7 @@ def test_a_signature_by_another_key_than_the_certificates_is_refused(paper: Pape
     """pyHanko does not notice this when it signs."""
     key = rsa.generate_private_key(65537, 2048)
     forger = SoftwareToken(
-        device=SoftwareDevice(label="", pin=""), key=key, certificate=paper.official.certificate
+        device=SoftwareDevice(label="", pin=""), key=key, key_id="01", certificate=paper.official.certificate
     )
     with pytest.raises(Broken, match="does not verify"):
         paper.check(paper.form, sign(paper.form, "official", forger, paper.authority))

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from infra.services import using
 from tasks.people.desk_roles import WALLS, role_name
-from tests.world import Said, World
+from tests.world import VECTORS, Said, World
 
 SECRET = "the password of a desk"
 
@@ -161,7 +161,7 @@ def test_a_desk_cannot_change_who_people_are_what_they_may_or_what_it_is(desk: D
 def test_a_desk_s_commands_work_for_its_own_office_and_not_for_another(desk: Desk, tmp_path: Path) -> None:
     office, scan = desk.office, tmp_path / "1.jpg"
     scan.write_bytes(desk.world.scan)
-    applicant = ("--name", "Sen", "--identity", "1", "--email", "x@y.vn")
+    applicant = ("--applicant", VECTORS / "sen.yaml")
 
     def done(*words: object, staff: str = "mai") -> str:
         """Return what a command printed that must succeed."""
@@ -178,7 +178,7 @@ def test_a_desk_s_commands_work_for_its_own_office_and_not_for_another(desk: Des
     done("decline", code, 1, "--reason", "R1")
     listed = done("sign", "--list", "--only", desk.own_code, "--json", staff="ha")
     assert desk.own_code in listed
-    done("leave-out", desk.own_code, 1, "--why", "x", staff="ha")
+    done("leave-out", desk.own_code, 1, "--why", VECTORS / "reason.txt", staff="ha")
     done("examine", desk.own_code, 1)
     done("whoami")
     other = desk.type("show", desk.their_code)
