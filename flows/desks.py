@@ -48,6 +48,8 @@ class Desks:
             self.folder / f"{staff}.code",
             self.folder / f"{staff}.secret",
         )
+        # Enrolling is the engineer's, who counts only where nobody is logged in any more.
+        Path(self.settings(staff)["HOSO_SESSION_FILE"]).unlink(missing_ok=True)
         hoso("person", "enrol", who, "--code-file", str(code), by=staff)
         password = random_bytes(16).hex()
         write_private(secret, f"{read_private(code)}\n{password}\n")
