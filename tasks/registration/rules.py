@@ -141,7 +141,8 @@ def _wrong_headings(message: str, form: Form) -> Forbidden:
 def _is_numbering(row: Row) -> bool:
     """Tell whether a row only numbers the columns, as printed forms do: (1), (2), (3)."""
     texts = [cell.text for cell in row.cells if cell.text]
-    return len(texts) > 2 and all(re.fullmatch(r"\(?\d{1,2}\)?", text) for text in texts)
+    numbers = [found[1] for text in texts if (found := re.fullmatch(r"\(?(\d{1,2})\)?", text))]
+    return len(texts) > 2 and numbers == [str(n) for n in range(1, len(texts) + 1)]
 
 
 def check_row(

@@ -25,7 +25,12 @@ from infra.services import services
 from infra.settings import read_secret
 from tests.world import World
 
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+LOOSE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+def office_key() -> Ed25519PrivateKey:
+    """Return the key of this office's history: the history is shared by tests, and another key would be a fork."""
+    return read_key(services().settings.history_key_file)
 
 
 def write(count: int) -> None:
@@ -41,18 +46,18 @@ def hashes(session: Session) -> list[bytes]:
 
 
 def mine(session: Session) -> Verifier:
-    return Verifier.of(json.loads(entries(session)[0].content)["log"], KEY)
+    return Verifier.of(json.loads(entries(session)[0].content)["log"], office_key())
 
 
 def test_a_checkpoint_is_over_every_entry_and_signed_once(world: World) -> None:
     write(5)
     with services().database.transaction() as session:
-        made = sign_checkpoint(session, KEY)
+        made = sign_checkpoint(session, office_key())
         assert made is not None
         found = opened(made.note, mine(session))
         assert (found.size, found.root) == (head(session)[0], root(nodes_over(hashes(session)), found.size))
     with services().database.transaction() as session:
-        assert sign_checkpoint(session, KEY) is None, "nothing was added"
+        assert sign_checkpoint(session, office_key()) is None, "nothing was added"
 
 
 def test_two_at_once_sign_it_once(world: World) -> None:
@@ -60,7 +65,7 @@ def test_two_at_once_sign_it_once(world: World) -> None:
 
     def one() -> bool:
         with services().database.transaction() as session:
-            return sign_checkpoint(session, KEY) is not None
+            return sign_checkpoint(session, office_key()) is not None
 
     said = world.at_once([one] * 6)
     assert said.count(True) == 1, said
@@ -91,7 +96,7 @@ def test_a_proof_of_some_entries_convinces_the_verifier_that_stands_alone(
 ) -> None:
     write(300)
     with services().database.transaction() as session:
-        checkpoint = sign_checkpoint(session, KEY) or newest_checkpoint(session)
+        checkpoint = sign_checkpoint(session, office_key()) or newest_checkpoint(session)
         assert checkpoint is not None
         chosen = [e for e in entries(session) if e.position < checkpoint.size][-7:]
         file = tmp_path / "bundle.json"
@@ -104,7 +109,7 @@ def test_a_proof_of_some_entries_convinces_the_verifier_that_stands_alone(
 def test_what_was_rewritten_is_not_signed(world: World) -> None:
     write(4)
     with services().database.transaction() as session:
-        sign_checkpoint(session, KEY)
+        sign_checkpoint(session, office_key())
         found = opened(newest_checkpoint(session).note, mine(session))  # type: ignore[union-attr]
         forged = Checkpoint(log=found.log, size=found.size, root=bytes(32))
         with pytest.raises(Broken, match="rewritten"):
@@ -124,7 +129,7 @@ def test_a_history_shorter_than_what_was_signed_is_not_signed(world: World) -> N
 def test_the_owner_who_rewrites_an_entry_is_caught_at_the_next_checkpoint(world: World) -> None:
     write(3)
     with services().database.transaction() as session:
-        sign_checkpoint(session, KEY)
+        sign_checkpoint(session, office_key())
         last = entries(session)[-1]
     forged = last.content.replace(b'"test:written"', b'"test:forgery"')
     with world.owner() as connection, _unguarded(connection):
@@ -135,7 +140,7 @@ def test_the_owner_who_rewrites_an_entry_is_caught_at_the_next_checkpoint(world:
     try:
         write(1)
         with services().database.transaction() as session, pytest.raises(Broken, match="rewritten"):
-            sign_checkpoint(session, KEY)
+            sign_checkpoint(session, office_key())
     finally:
         with world.owner() as connection, _unguarded(connection):
             connection.execute(
@@ -180,9 +185,9 @@ def test_the_application_cannot_change_what_was_signed(world: World, statement: 
 
 
 def test_the_key_is_an_ed25519_key_in_a_file_of_its_own(tmp_path: Path) -> None:
-    pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = LOOSE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key").write_bytes(pem)
-    assert Verifier.of("hoso", read_key(tmp_path / "key")) == Verifier.of("hoso", KEY)
+    assert Verifier.of("hoso", read_key(tmp_path / "key")) == Verifier.of("hoso", LOOSE)
     (tmp_path / "no-key").write_text(base64.b64encode(bytes(32)).decode())
     for file in ("no-key", "nowhere"):
         with pytest.raises(Broken, match="cannot be read"):

@@ -234,9 +234,18 @@ def test_ten_thousand_rows_are_taken_and_one_more_is_not() -> None:
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=20))
 def test_any_cells_are_checked_without_an_error(texts: list[str]) -> None:
     head = rows_of([somebody_of(1)])[0]
-    row = Row(2, tuple(Cell(text) for text in ["1", *texts]))
+    row = Row(2, tuple(Cell(text) for text in ["7", *texts]))  # 1, 2, 3 would be the columns' numbers.
     found = check_list([head, row], FORMS, "individual", around())
     assert len(found.rows) + found.refused == 1
+
+
+def test_a_row_of_digits_is_a_row_unless_it_numbers_the_columns() -> None:
+    head = rows_of([somebody_of(1)])[0]
+    digits = Row(2, tuple(Cell(text) for text in ("1", "0", "0")))
+    assert check_list([head, digits], FORMS, "individual", around()).refused == 1
+    numbering = Row(2, tuple(Cell(text) for text in ("(1)", "(2)", "(3)")))
+    with pytest.raises(Forbidden, match="no row"):
+        check_list([head, numbering], FORMS, "individual", around())
 
 
 @given(st.dates(min_value=date(1900, 1, 1)))
