@@ -22,11 +22,11 @@ from rich.table import Table
 from flows.cli.looking import describe
 from flows.desks import APPLICANT, OFFICE, OFFICE_FILE, Desks, officials_pin
 from flows.standing import waiting
+from infra.environment import environment
 from infra.errors import Broken
 from infra.history.recording import head
 from infra.pdf.checking import signatures_of
 from infra.services import services
-from infra.settings import environment
 from infra.stack.sample_scans import SampleOriginal, make_scans
 from tasks.dossier.calendar import local
 from tasks.dossier.papers import finished, read
@@ -102,7 +102,7 @@ def _hoso(*words: str, by: str = "") -> str:
     """Run one command as a person would at a desk, and show who types what."""
     shown = " ".join(word if " " not in word else f"'{word}'" for word in words)
     say.print(f"[dim]{by}$ hoso {shown}[/dim]" if "[" not in shown else f"{by}$ hoso {shown}")
-    command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
+    command = [sys.executable, "-m", "flows.command", *words]
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment(desks().settings(by)), check=False
     )

@@ -25,9 +25,9 @@ from rich.table import Table
 
 from flows.desks import APPLICANT, OFFICE, OFFICE_FILE, Desks, officials_pin
 from flows.timeline import life
+from infra.environment import environment
 from infra.errors import Broken
 from infra.services import services
-from infra.settings import environment
 from infra.stack.sample_scans import make_scans
 from tasks.appointment.rules import next_slot
 from tasks.dossier.moves import office_of
@@ -147,7 +147,7 @@ def _desks() -> Desks:
 
 def _hoso(*words: str, by: str = "") -> tuple[float, str]:
     """Run one command in a process of its own; return how many seconds it took, and what it printed."""
-    command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
+    command = [sys.executable, "-m", "flows.command", *words]
     began = time.monotonic()
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment(_desks().settings(by)), check=False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from infra.environment import export
 from infra.services import services
-from infra.settings import Settings, export
+from infra.settings import Settings
 
 #: Seconds between two signs of life of a run; the smallest that Prefect takes.
 HEARTBEAT = "30"

@@ -19,8 +19,9 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from infra.clock import SystemClock
+from infra.environment import environment
 from infra.errors import Broken, Forbidden, Unavailable
-from infra.settings import Settings, environment, read_secret
+from infra.settings import Settings, read_secret
 
 #: The slot in which the server keeps what the receiver of changes has not taken yet, and the receiver's name:
 #: with `synchronous_standby_names = 'hoso_backup'` no commit is acknowledged before the receiver has it.

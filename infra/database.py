@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import configure_mappers
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
@@ -34,6 +35,12 @@ _NOT_HAD = "55P03"
 def connection_url(url: str, password_file: Path) -> URL:
     """Return a SQLAlchemy URL with the password from its file."""
     return make_url(url).set(password=read_secret(password_file))
+
+
+def load_driver() -> None:
+    """Load the driver and prepare the tables that are known now, for a process that loads before it works."""
+    create_engine("postgresql+psycopg://").dispose()
+    configure_mappers()
 
 
 class Database:

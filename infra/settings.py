@@ -1,26 +1,27 @@
 """
 Everything that differs between two installations, in one place.
 
-This module is the only reader of the environment. Values come from the environment (`HOSO_…`), then
+Values come from the environment (`HOSO_…`), then
 from the file named by `HOSO_ENV_FILE` (default `var/stack/hoso.env`, written by `make up`). Secrets
 are never values here: a setting that ends in `_file` names the file that holds one.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict
+
+from infra.environment import environment, settings_file
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What an installation must say about itself; the defaults fit the embedded stack only."""
 
-    model_config = SettingsConfigDict(env_prefix="HOSO_", extra="ignore")
+    model_config = ConfigDict(extra="forbid")
 
     #: Where run data lives (sockets, logs, manifests, demo results).
     var_dir: Path = Path("var")
@@ -147,39 +148,24 @@ class Settings(BaseSettings):
     argon2_lanes: int = 4
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the file."""
-        return (init_settings, env_settings, dotenv_settings)
+    def read(cls, file: Path | None, **given: Any) -> Settings:
+        """
+        Return the settings: what is given here, then the environment, then the file, then the defaults.
+
+        A file that is not there says nothing. Raises `pydantic.ValidationError` when a value has the wrong form.
+        """
+        written = dotenv_values(file, interpolate=False) if file is not None else {}
+        said = {**written, **environment()}
+        known = {name: said[key] for name in cls.model_fields if (key := f"HOSO_{name.upper()}") in said}
+        return cls(**{**known, **given})
 
 
 @cache
 def settings() -> Settings:
     """Return this process's settings, read once."""
-    return Settings(_env_file=os.environ.get("HOSO_ENV_FILE", "var/stack/hoso.env"))
+    return Settings.read(settings_file())
 
 
 def read_secret(path: Path) -> str:
     """Return the secret in a file, without its final newline; raises `FileNotFoundError`."""
     return path.read_text(encoding="utf-8").rstrip("\n")
-
-
-def state_folder() -> Path:
-    """Return where programs of this user keep what they remember between two starts (XDG base directories)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-
-
-def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment with changes, for a child process."""
-    return {**os.environ, **(changes or {})}
-
-
-def export(name: str, value: str) -> None:
-    """Set an environment variable that a library of ours insists on reading by itself."""
-    os.environ[name] = value

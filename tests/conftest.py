@@ -20,8 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image, ImageDraw
 
 from infra.clock import SystemClock
+from infra.environment import environment
 from infra.services import using
-from infra.settings import environment
 from infra.stack.authorities import serve_issuer, sources
 from tests.world import World, running
 

@@ -37,10 +37,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from PIL import Image
 from sqlalchemy import text
 
+from infra.environment import environment, export
 from infra.errors import HosoError
 from infra.history.recording import entries
 from infra.services import Services, services, using
-from infra.settings import Settings, environment, export
+from infra.settings import Settings
 from infra.stack.layout import Place
 from infra.stack.postgres import administrator
 from infra.stack.run import down, up
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PARTS = ("database", "store", "pki", "token", "mail", "portal")
+PARTS = ("database", "store", "pki", "token", "mail", "portal", "standby")
 PIN = "428571"
 VECTORS = Path(__file__).with_name("vectors")
 SCANS = VECTORS / "scans"
@@ -141,14 +142,19 @@ class World:
 
     def hoso(self, *words: object, by: str | None = "", **settings: str) -> Said:
         """Run a command in a process of its own, as a person would."""
-        return self.run("from flows.cli import main; main()", *words, by=by, **settings)
+        return self._started([sys.executable, "-m", "flows.command"], words, by, settings)
 
     def run(self, program: str, *words: object, by: str | None = "", **settings: str) -> Said:
         """Run a Python program with this stack's settings."""
+        return self._started([sys.executable, "-c", program], words, by, settings)
+
+    def _started(
+        self, program: list[str], words: tuple[object, ...], by: str | None, settings: dict[str, str]
+    ) -> Said:
         words, desk = self.seated(words, by)
         env = {name: value for name, value in environment().items() if not name.startswith("HOSO_")}
         env |= {"HOSO_ENV_FILE": str(self.root / "hoso.env"), "HOSO_SESSION_FILE": str(desk), **settings}
-        command = [sys.executable, "-c", program, *map(str, words)]
+        command = [*program, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=120)
         return Said(code=done.returncode, out=done.stdout, err=done.stderr)
 
@@ -509,7 +515,7 @@ def _up(root: Path) -> Path:
 def running(root: Path, authority: Authority) -> Iterator[World]:
     """Bring a stack up with procedures loaded, and take it down."""
     try:
-        settings = Settings(_env_file=_up(root), session_file=root / "desks" / "nobody")  # type: ignore[call-arg]
+        settings = Settings.read(_up(root), session_file=root / "desks" / "nobody")
         authority.serve(root / "pki" / "served")
         devices: dict[str, SoftwareDevice] = {}
         parts = Parts(settings, devices)

@@ -12,6 +12,8 @@ import importlib
 import re
 import sys
 import traceback
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import typer
 
@@ -62,17 +64,33 @@ ROOMS = {
 }
 
 
+def asked_for(words: Sequence[str]) -> str:
+    """Return the command that a command line asks for; empty when it asks for none."""
+    return next((word for word in words if not word.startswith("-")), "")
+
+
+def built() -> Callable[..., object]:
+    """Return the command line of the rooms that are loaded; it is built once for the same rooms."""
+    return _built(frozenset(room for room in ROOMS if f"flows.cli.{room}" in sys.modules))
+
+
+@cache
+def _built(_: frozenset[str]) -> Callable[..., object]:
+    """Build the command line of everything that was loaded into `app`."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run one command; errors become one sentence and an exit code."""
-    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    rooms = [room for room, commands in ROOMS.items() if asked in commands]
     gc.disable()  # Nothing that is loaded here is garbage; not looking for it saves an eighth of the time.
+    rooms = [room for room, commands in ROOMS.items() if asked_for(sys.argv[1:]) in commands]
     for room in rooms or ROOMS:
         importlib.import_module(f"flows.cli.{room}")
+    command = built()
     gc.freeze()  # Nor need anybody look for garbage among it when the command ends: another quarter.
     gc.enable()
     try:
-        app()
+        command(prog_name="hoso")
     except HosoError as error:
         say_error(error, about=_dossier_in(sys.argv[1:]))
         sys.exit(exit_code(error))

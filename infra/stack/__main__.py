@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from infra.environment import environment
 from infra.errors import HosoError
-from infra.settings import environment
 from infra.stack import run
 
 _INTERRUPTED = 130

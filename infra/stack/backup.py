@@ -49,7 +49,7 @@ def settings_of(place: Place) -> Settings:
     """Return what the backup must know of a stack, whatever else the environment says."""
     chosen = {**Database().settings(place), **Receiver().settings(place)}
     values = {name.removeprefix("HOSO_").lower(): value for name, value in chosen.items()}
-    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+    return Settings.read(None, **values)
 
 
 def lay_back(place: Place) -> Path | None:

@@ -32,13 +32,14 @@ from pyhanko.stamp import StaticStampStyle
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from infra.clock import HANOI
+from infra.environment import environment
 from infra.pdf.checking import check_signed
 from infra.pdf.evidence import Sources, lift
 from infra.pdf.fields import FieldPlace, Rect, place_fields
 from infra.pdf.signing import sign_field
 from infra.pdf.trust import finish, parsed
 from infra.services import services
-from infra.settings import environment, read_secret
+from infra.settings import read_secret
 from infra.stack.pki_control import times_asked
 from infra.timestamp import Timestamps
 from infra.token import Token

@@ -88,7 +88,7 @@ def drill(
 
 def _database(settings_file: Path) -> Database:
     """Return the stack's database as the application sees it."""
-    chosen = Settings(_env_file=settings_file)
+    chosen = Settings.read(settings_file)
     return Database(connection_url(chosen.database_url, chosen.database_password_file), pooled=False)
 
 

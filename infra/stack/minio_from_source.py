@@ -26,8 +26,8 @@ from pathlib import Path
 import urllib3
 from minio import Minio
 
+from infra.environment import environment
 from infra.errors import Broken
-from infra.settings import environment
 from infra.stack.seaweed import ARCHIVE_BUCKET, WORK_BUCKET, make_buckets
 
 #: The newest version of the module: the community edition's last state. It is published as source only.

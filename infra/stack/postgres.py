@@ -135,7 +135,7 @@ class Database(Part):
                 name.removeprefix("HOSO_").lower(): value for name, value in self.settings(place).items()
             }
             # Given one by one, so that another installation's environment cannot lead us to its database.
-            migrate(Settings(_env_file=None, **chosen))  # type: ignore[arg-type]
+            migrate(Settings.read(None, **chosen))
             connection.execute("grant connect on database hoso to hoso_owner, hoso_app")
 
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.environment import environment
 from infra.errors import Broken
-from infra.settings import environment
 
 #: Marks every process of a part, its children too, in their environment.
 MARK = "HOSO_STACK_PART"

@@ -27,6 +27,7 @@ from infra.stack.prefect_server import PoolWorker, PrefectServer, WarmWorker
 from infra.stack.seaweed import Store
 from infra.stack.softhsm import Tokens
 from infra.stack.stand_ins import MailSink, Portal
+from infra.stack.standby import StandBy
 
 #: Every part, in the order in which people are told of them.
 PARTS: tuple[Part, ...] = (
@@ -40,6 +41,7 @@ PARTS: tuple[Part, ...] = (
     PrefectServer(),
     PoolWorker(),
     WarmWorker(),
+    StandBy(),
 )
 
 DEFAULT_ROOT = Path("var/stack")

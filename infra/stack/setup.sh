@@ -117,7 +117,7 @@ own_command() {
     local site
     site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     printf '%s\n' "$PWD" >"$site/hoso.pth"
-    printf '#!%s\nimport sys\n\nfrom flows.cli import main\n\nsys.exit(main())\n' "$PWD/.venv/bin/python" >.venv/bin/hoso.new
+    printf '#!%s\nimport sys\n\nfrom flows.command import main\n\nsys.exit(main())\n' "$PWD/.venv/bin/python" >.venv/bin/hoso.new
     chmod 755 .venv/bin/hoso.new
     mv .venv/bin/hoso.new .venv/bin/hoso
 }

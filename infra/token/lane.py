@@ -233,7 +233,7 @@ def _load(path: Path, conf: Path | None) -> Module:
         if not conf.exists():
             raise Broken(f"There is no SoftHSM2 configuration at {conf}.")
         # A process of its own is told where it starts, and has no need of all settings.
-        from infra.settings import export  # noqa: PLC0415
+        from infra.environment import export  # noqa: PLC0415
 
         export("SOFTHSM2_CONF", str(conf))
     try:

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.chance import random_bytes
+from infra.environment import environment
 from infra.errors import Broken
-from infra.settings import environment
 from infra.token import KeyDescription, PinNotTried, Token, TokenAbsent, TokenHung, WrongPin
 
 log = logging.getLogger("hoso.token")

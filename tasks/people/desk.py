@@ -16,11 +16,11 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from infra.database import now
+from infra.environment import state_folder
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.private_file import read_private
 from infra.services import services
-from infra.settings import state_folder
 from tasks.dossier.moves import Actor
 from tasks.people.persons import person_of, tell_of, works_here
 from tasks.people.tables import LoginRow, PersonRow

@@ -48,10 +48,9 @@ def desk(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def verify(desk: Path, *words: str) -> Said:
     """Run the command with nothing around it: no environment, no settings, an empty working folder."""
-    program = "from flows.cli import main; main()"
     root = str(Path(__file__).resolve().parents[2])
     done = subprocess.run(
-        [sys.executable, "-c", program, "verify", *words],
+        [sys.executable, "-m", "flows.command", "verify", *words],
         cwd=desk,
         env={"PYTHONPATH": root, "LANG": "C.UTF-8"},
         capture_output=True,

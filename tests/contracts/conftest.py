@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings import Settings, environment
+from infra.environment import environment
+from infra.settings import Settings
 from infra.stack.run import down, up
 
 
@@ -21,11 +22,11 @@ def store_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting
     """
     given = environment().get("HOSO_TEST_STORE")
     if given:
-        yield Settings(_env_file=Path(given))
+        yield Settings.read(Path(given))
         return
     root = tmp_path_factory.mktemp("store")
     try:
-        yield Settings(_env_file=up(root, parts={"store"}))
+        yield Settings.read(up(root, parts={"store"}))
     finally:
         # It is asked nicely elsewhere; nothing of this store is needed again.
         down(root, patience=0.5)

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import make_url
 
-from infra.settings import environment
+from infra.environment import environment
 from infra.token.shim import Shim, compiler
 from infra.token.uri import TokenUri
 from tests.conftest import SoftHsm
@@ -159,7 +159,7 @@ class Desk:
         words, desk = self.world.seated(words, by)
         env = {name: value for name, value in environment().items() if not name.startswith("HOSO_")}
         env |= {"HOSO_ENV_FILE": str(self.world.root / "hoso.env"), "HOSO_SESSION_FILE": str(desk)}
-        command = [sys.executable, "-c", "from flows.cli import main; main()", *map(str, words)]
+        command = [sys.executable, "-m", "flows.command", *map(str, words)]
         one = subprocess.Popen(
             command,
             env={**env, **self.settings, **settings},

@@ -194,9 +194,9 @@ def live_office(root: Path, authority: Authority) -> Iterator[Live]:
     """Bring the whole stack up with the sample office and all deployments, and take it down."""
     try:
         # A short lease, so that what a killed worker held is free soon.
-        settings = Settings(
-            _env_file=up(root, settings={"HOSO_LEASE_SECONDS": "6"}), session_file=root / "desks" / "nobody"
-        )  # type: ignore[call-arg]
+        settings = Settings.read(
+            up(root, settings={"HOSO_LEASE_SECONDS": "6"}), session_file=root / "desks" / "nobody"
+        )
         parts = Services(settings)
         for name in ("database", "clock", "work", "archive", "mail", "portal"):
             getattr(parts, name)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.environment import environment
 from infra.errors import Broken, Forbidden, Unavailable
-from infra.settings import Settings, environment, read_secret
+from infra.settings import Settings, read_secret
 from infra.stack import layout, run
 from infra.stack.layout import PROJECT, Place
 from infra.stack.parts import for_programs
@@ -87,7 +88,7 @@ def test_the_settings_file_leads_to_everything_and_holds_no_secret(stack_root: P
     assert len(secrets) > 5
     for secret in secrets:
         assert read_secret(secret) not in content
-    read = Settings(_env_file=file)
+    read = Settings.read(file)
     for path in (
         read.database_password_file,
         read.database_owner_password_file,

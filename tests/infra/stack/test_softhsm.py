@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from infra.settings import environment, read_secret
+from infra.environment import environment
+from infra.settings import read_secret
 from infra.stack import token_keys
 from infra.stack.layout import PROJECT, Place
 from infra.stack.softhsm import MODULE, SAMPLE_PKI, Tokens

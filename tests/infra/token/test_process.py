@@ -16,8 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from infra.environment import environment
 from infra.errors import Broken
-from infra.settings import environment
 from infra.token import PinLocked, Token, TokenAbsent, TokenHung, WrongPin
 from infra.token.process import has_pad, open_token, process_of
 from infra.token.shim import Shim, compiler
