@@ -308,7 +308,11 @@ def test_every_file_of_ours_named_in_the_documentation_exists() -> None:
 
 
 def test_every_setting_named_in_the_documentation_exists() -> None:
-    known = set(re.findall(r"HOSO_[A-Z0-9_]+", settings_table())) | {"HOSO_ENV_FILE", "HOSO_RELEASE", "HOSO_STANDBY"}
+    known = set(re.findall(r"HOSO_[A-Z0-9_]+", settings_table())) | {
+        "HOSO_ENV_FILE",
+        "HOSO_RELEASE",
+        "HOSO_STANDBY",
+    }
     for page in PAGES:
         named = set(re.findall(r"HOSO_[A-Z0-9_]*[A-Z0-9]", page.read_text(encoding="utf-8")))
         assert named <= known, f"{page.name}: {named - known}"
