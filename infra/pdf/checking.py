@@ -16,16 +16,16 @@ from datetime import datetime
 from typing import Literal
 
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.diff_analysis import ModificationLevel
-from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
+from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
-from pyhanko.sign.validation.status import PdfSignatureStatus
 
 from infra.clock import HANOI
 from infra.errors import Broken, HosoError
+from infra.pdf.frames import certificates_in, judge
 from infra.pdf.increment import check_increment
 from infra.pdf.levels import Level, SignatureLevel, evidence_of
-from infra.pdf.trust import common_name, context, finish
+from infra.pdf.trust import common_name
 
 #: What is said of a signature after which time-stamps and proofs were added, and nothing else.
 EVIDENCE_ADDED = "evidence for its signatures was added"
@@ -97,10 +97,8 @@ def check_signed(
         raise Broken("The signed document does not begin with the bytes that were to be signed.")
     with _translated():
         before, after = PdfFileReader(io.BytesIO(previous)), PdfFileReader(io.BytesIO(signed))
-        earlier = [one.field_name for one in before.embedded_signatures]
+        _check_fields(before, after, field)
         made = after.embedded_regular_signatures
-        if [one.field_name for one in after.embedded_signatures] != [*earlier, field]:
-            raise Broken(f"The signed document has not just one signature more, in the field {field}.")
         check_increment(before, after, field=field)
         *older, newest = made
         levels = _levels(after, anchors, chain)
@@ -109,6 +107,18 @@ def check_signed(
         found = _found(signed, newest, anchors, chain, at, levels)
         _check_newest(found, certificate)
     return found
+
+
+def _check_fields(before: PdfFileReader, after: PdfFileReader, field: str) -> None:
+    """
+    Raise `Broken` unless the same fields are signed as before, and `field` as the newest of them.
+
+    The signatures of the previous document are not read for that: the bytes that hold them are the same.
+    """
+    was = {name for name, _, _ in enumerate_sig_fields(before, filled_status=True)}
+    names = [one.field_name for one in after.embedded_signatures]
+    if field in was or set(names) != was | {field} or len(names) != len(was) + 1 or names[-1] != field:
+        raise Broken(f"The signed document has not just one signature more, in the field {field}.")
 
 
 def _check_older(older: list[SignatureFound]) -> None:
@@ -153,20 +163,22 @@ def _found(
         raise Broken(f"The signature in {embedded.field_name} does not say when it was made.")
     if time.utcoffset() is None:
         time = time.replace(tzinfo=HANOI)
-    asked = context(anchors=anchors, chain=chain, at=at or time)
-    status = finish(async_validate_pdf_signature(embedded, signer_validation_context=asked))
+    embedded.compute_integrity_info()  # type: ignore[no-untyped-call]
+    allowed = embedded.summarise_integrity_info()["docmdp_ok"]
+    judgement = judge(embedded, anchors=anchors, chain=chain, at=at or time)
+    certificate = certificates_in(embedded).signer_cert
     return SignatureFound(
         field=embedded.field_name,
-        signer=common_name(embedded.signer_cert),
+        signer=common_name(certificate),
         kind="certification" if _certifies(embedded) else "approval",
         level=levels[embedded.field_name].level,
         time=time,
         proven=levels[embedded.field_name].proven,
-        certificate_sha256=hashlib.sha256(embedded.signer_cert.dump()).hexdigest(),
-        intact=bool(status.intact and status.valid and status.docmdp_ok),
-        trusted=bool(status.trusted),
+        certificate_sha256=hashlib.sha256(certificate.dump()).hexdigest(),
+        intact=bool(judgement.holds and allowed),
+        trusted=judgement.trusted,
         covers_whole_file=_gap(pdf, embedded) is not None,
-        changed_after=_changes(status),
+        changed_after=_changes(embedded),
     )
 
 
@@ -187,11 +199,10 @@ def _certifies(embedded: EmbeddedPdfSignature) -> bool:
     return bool(certifying.reference == value.reference)
 
 
-def _changes(status: PdfSignatureStatus) -> str | None:
+def _changes(embedded: EmbeddedPdfSignature) -> str | None:
     """Return what was appended after a signature, in words."""
-    level = status.modification_level
-    if level is None:
-        return _CHANGES[ModificationLevel.OTHER]
+    result = embedded.diff_result
+    level = result.modification_level if isinstance(result, DiffResult) else ModificationLevel.OTHER
     return _CHANGES[level]
 
 

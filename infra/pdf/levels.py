@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -30,6 +31,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from infra.certificates import ends_of, path_of
+from infra.pdf.frames import certificates_in
 from infra.pdf.proofs import Store
 from infra.pdf.trust import common_name, context, finish
 from infra.timestamp.reading import signer_of
@@ -116,17 +118,22 @@ class _Reading:
     """One file, with what has been found out about it."""
 
     def __init__(self, reader: PdfFileReader, anchors: Sequence[bytes], chain: Sequence[bytes]) -> None:
-        """Read the newest store and gather every certificate that may stand in a path."""
+        """Read the newest store."""
         self._reader, self._anchors = reader, tuple(anchors)
         self._store = Store.of(reader)
         self._signatures = list(reader.embedded_regular_signatures)
         self._stamps = list(reader.embedded_timestamp_signatures)
+        self._chain = tuple(chain)
+
+    @cached_property
+    def _known(self) -> tuple[bytes, ...]:
+        """Every certificate that may stand in a path; asked for only where there is a time-stamp or a proof."""
         brought = [
             one.dump()
             for embedded in (*self._signatures, *self._stamps)
-            for one in embedded.other_embedded_certs
+            for one in certificates_in(embedded).other_certs
         ]
-        self._known = tuple(dict.fromkeys([*chain, *brought, *self._store.certificates]))
+        return tuple(dict.fromkeys([*self._chain, *brought, *self._store.certificates]))
 
     def evidence(self) -> Evidence:
         """Put the answer together."""
@@ -148,7 +155,7 @@ class _Reading:
         documents: list[TimestampFound],
     ) -> SignatureLevel:
         """Return the level of one signature."""
-        certificate = embedded.signer_cert.dump()
+        certificate = certificates_in(embedded).signer_cert.dump()
         outer = [one for one in documents if one.revision > embedded.signed_revision]
         proven = min((one.time for one in (*inner, *outer)), default=None)
         level: Level = "none"
@@ -292,5 +299,5 @@ def _is_baseline(embedded: EmbeddedPdfSignature) -> bool:
         and "message_digest" in attributes
         and ("signing_certificate_v2" in attributes or "signing_certificate" in attributes)
         and "signing_time" not in attributes
-        and embedded.signer_cert is not None
+        and certificates_in(embedded).signer_cert is not None
     )

@@ -22,11 +22,14 @@ from cryptography.x509 import load_pem_x509_certificates
 from pyhanko_certvalidator import ValidationContext
 
 from infra.errors import Broken
+from infra.pdf.hexadecimal import read_at_once
 
 _Answer = TypeVar("_Answer")
 
 #: What pyHanko logs there as an error, with a trace, is an answer here and is told by the caller.
 logging.getLogger("pyhanko.sign.validation.generic_cms").setLevel(logging.CRITICAL)
+
+read_at_once()
 
 
 def finish(work: Coroutine[Any, Any, _Answer]) -> _Answer:
