@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from infra.errors import Forbidden, HosoError, Unavailable
 from infra.revocation import NoRevocationAnswer
 from infra.services import services
 from infra.timestamp import NoTimestamp
+from tasks.archival.covering import next_checkpoint_at
 from tasks.delivery.notices import wake_at
 from tasks.dossier import outbox
 from tasks.dossier.outbox import Lease
@@ -44,6 +46,11 @@ def _mark(error: Unavailable) -> str:
     if isinstance(error, NoTimestamp):
         return NO_TIMESTAMP
     return NO_REVOCATION if isinstance(error, NoRevocationAnswer) else ""
+
+
+def _wake_at(code: str) -> datetime | None:
+    """Return when something that was put off for a dossier may be tried again: a message, a leg, a checkpoint."""
+    return min((at for at in (wake_at(code), next_checkpoint_at(code)) if at is not None), default=None)
 
 
 @cache
@@ -75,7 +82,7 @@ class Errand:
         threading.Thread(target=hold_on, args=(self._renew, run), name=f"lease-{code}", daemon=True).start()
         try:
             seen = await carry(code)
-            wake = await asyncio.to_thread(wake_at, code)
+            wake = await asyncio.to_thread(_wake_at, code)
         except Exception as error:  # noqa: BLE001  How it ended is written down, whatever it was.
             troubles = list(error.exceptions) if isinstance(error, ExceptionGroup) else [error]
             self.error = max(troubles, key=gravity)
@@ -108,7 +115,7 @@ class Errand:
             cause, give_up = f"{BROKEN}{kind}: {said}", True
             log.error("dossier %s: %s", self.lease.code, kind, exc_info=error)
         give_up = give_up and not any(isinstance(trouble, Unavailable) for trouble in troubles)
-        outbox.postpone(self.lease, cause, give_up=give_up, wake_at=wake_at(self.lease.code))
+        outbox.postpone(self.lease, cause, give_up=give_up, wake_at=_wake_at(self.lease.code))
 
     def _renew(self, run: UUID | None) -> None:
         """Hold on to the lease until the leg has ended or somebody else has the dossier."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from infra.services import services
+from tasks.archival.covering import awaits_checkpoint
 from tasks.delivery.steps import legs_of
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import ENDED, Stage
@@ -124,6 +125,8 @@ def _cause(session: Session, dossier: DossierRow, last_error: str) -> tuple[str,
         return "AwaitingService", last_error
     if dossier.stage == Stage.SIGNED:
         return _return_cause(session, dossier)
+    if dossier.stage == Stage.RETURNED and awaits_checkpoint(session, dossier.code):
+        return "AwaitingCheckpoint", "waits for the history to be signed, which its package proves itself by"
     if dossier.stage == Stage.RETURNED:
         return "AwaitingArchive", _WHY[Stage.RETURNED]
     if dossier.stage == Stage.AWAITING_SIGNATURE:

@@ -15,7 +15,8 @@ from flows.errands import Errand, begin, owner
 from flows.projector import project
 from infra.errors import HosoError, Unavailable
 from tasks.appointment.acts import keep_no_shows
-from tasks.archival.checkpoints import keep_checkpoint
+from tasks.archival.checkpoints import cover, keep_checkpoint
+from tasks.archival.covering import uncovered
 from tasks.archival.renewals import archive_renewed
 from tasks.archival.steps import ask_for_archive
 from tasks.certificates.watching import watch
@@ -47,16 +48,26 @@ async def no_shows() -> State[None]:
 
 @flow(name="archival", persist_result=False)
 async def archive_returned() -> State[None]:
-    """Ask for the archive of every returned dossier and carry them there."""
+    """Ask for the archive of every returned dossier and carry them there; one checkpoint serves them all."""
     codes = await asyncio.to_thread(ask_for_archive, None)
+    carried = await _carry_on(codes)
+    waiting = await asyncio.to_thread(uncovered, codes)
+    if waiting:
+        await asyncio.to_thread(cover, waiting[-1])
+        await _carry_on(waiting)
+    await _show(codes)
+    return Completed(message=f"{len(codes)} dossiers asked for, {carried} carried on here")
+
+
+async def _carry_on(codes: Sequence[str]) -> int:
+    """Carry dossiers on one after the other; return with how many nothing went wrong."""
     carried = 0
     for code in codes:
         errand = await begin(code)  # Nothing is begun where a warm worker is at it already.
         if errand is not None:
             await errand.run(carry)
             carried += errand.error is None
-    await _show(codes)
-    return Completed(message=f"{len(codes)} dossiers asked for, {carried} carried on here")
+    return carried
 
 
 @flow(name="checkpoint", persist_result=False)

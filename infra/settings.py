@@ -130,6 +130,8 @@ class Settings(BaseModel):
     history_key_file: Path = Path("var/stack/secrets/history_key")
     #: Who keeps a second copy of each checkpoint: a folder of another office, or `mailto:` and its mailbox.
     history_witness: str = ""
+    #: Packages wait for a checkpoint that covers their entries; no more than one is made for them in so many seconds.
+    checkpoint_seconds: float = 60.0
     #: Hours that entries may wait for a stamped checkpoint before signing stops; 0: it never does.
     history_stamp_hours: float = 24.0
 

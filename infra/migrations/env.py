@@ -13,6 +13,7 @@ import tasks.authority.tables
 import tasks.certificates.tables
 import tasks.certification.tables
 import tasks.delivery.tables
+import tasks.dossier.holds
 import tasks.dossier.register
 import tasks.dossier.routes
 import tasks.dossier.tables

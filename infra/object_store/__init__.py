@@ -90,8 +90,8 @@ class ObjectStore(Protocol):
         """Return one version's bytes with its lock as the store reports it now; raises `Absent`."""
         ...
 
-    def keys(self, prefix: str) -> list[str]:
-        """Return the keys under a prefix, sorted."""
+    def keys(self, prefix: str, *, after: str = "") -> list[str]:
+        """Return the keys under a prefix, sorted; with `after` only those that sort behind it."""
         ...
 
     def probe(self) -> Sequence[ProbeResult]:

@@ -128,11 +128,11 @@ class MemoryStore:
         """See `ObjectStore.read_back`."""
         return self._read(key, version_id)
 
-    def keys(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str, *, after: str = "") -> list[str]:
         """See `ObjectStore.keys`."""
         with self._lock:
             return self._under_fault(
-                "keys", lambda: sorted(key for key in self._versions if key.startswith(prefix))
+                "keys", lambda: sorted(k for k in self._versions if k.startswith(prefix) and k > after)
             )
 
     def probe(self) -> Sequence[ProbeResult]:

@@ -139,12 +139,15 @@ class S3Store:
         """See `ObjectStore.read_back`: bytes and lock of one version, in one answer of the store."""
         return self._download(key, version_id)
 
-    def keys(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str, *, after: str = "") -> list[str]:
         """See `ObjectStore.keys`: sorted, without keys whose latest version is a delete marker."""
 
         def listing() -> list[str]:
-            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-            return sorted(entry.object_name or "" for entry in found)
+            found = self._client.list_objects(
+                self._bucket, prefix=prefix, recursive=True, start_after=after or None
+            )
+            # Not every store knows what to begin behind.
+            return sorted(name for entry in found if (name := entry.object_name or "") > after)
 
         return self._ask(f"list {prefix}", listing)
 

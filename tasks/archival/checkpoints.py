@@ -15,7 +15,7 @@ from email.policy import SMTP
 from hashlib import sha256
 from pathlib import Path
 
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Broken, HosoError, Unavailable
@@ -24,8 +24,12 @@ from infra.history.keeping import must_continue, newest_checkpoint, read_key, si
 from infra.history.recording import contents
 from infra.history.tables import HistoryCheckpoint
 from infra.mail import Outcome
+from infra.object_store import Stored
 from infra.services import services
+from infra.timestamp import NoTimestamp
+from tasks.archival.covering import covered_size, is_covered, wake_covered
 from tasks.archival.rules import retain_until
+from tasks.archival.tables import KeptObjectRow
 from tasks.dossier.tables import OfficeRow
 
 #: Where checkpoints lie in the archive bucket.
@@ -57,11 +61,35 @@ def keep_checkpoint() -> Kept:
     key = read_key(services().settings.history_key_file)
     waits = [_tried("archive", _must_continue_the_archive)]
     with services().database.transaction() as session:
+        before = covered_size(session)
         made = sign_checkpoint(session, key)
         newest = made or newest_checkpoint(session)
         size = newest.size if newest else 0
     waits += [_tried("time-stamp", _stamp), _tried("archive", _archive), _tried("witness", _witness)]
+    with services().database.transaction() as session:
+        wake_covered(session, before)
     return Kept(size=size, signed=made is not None, waits=tuple(dict.fromkeys(w for w in waits if w)))
+
+
+def cover(code: str) -> bool:
+    """
+    Have the history signed for a package that waits for it; return whether its entries are covered now.
+
+    `False` while somebody else is at it: whoever makes a checkpoint wakes all that wait for it. Raises
+    `NoTimestamp` or `Unavailable` when the checkpoint lacks its time-stamp or its place in the archive.
+    """
+    with services().database.locked("checkpoint", patience=0) as mine:
+        if not mine or is_covered(code):
+            return is_covered(code)
+        kept = keep_checkpoint()
+    if is_covered(code):
+        return True
+    missing = [wait for wait in kept.waits if not wait.startswith("witness")]
+    if any(wait.startswith("time-stamp") for wait in missing):
+        raise NoTimestamp(f"the checkpoint of the history has none: {'; '.join(missing)}")
+    if missing:
+        raise Unavailable(f"the checkpoint of the history is not in the archive: {'; '.join(missing)}")
+    return False
 
 
 def stamped_until() -> datetime | None:
@@ -107,9 +135,17 @@ def _tried(what: str, work: Callable[[], None]) -> str | None:
 
 
 def _must_continue_the_archive() -> None:
-    """Raise `Broken` unless this history continues the longest checkpoint that lies in the archive."""
+    """
+    Raise `Broken` unless this history continues the longest checkpoint that lies in the archive.
+
+    Only what lies there beyond the longest one that the database knows is asked for: the database's own are
+    compared when the next one is signed.
+    """
     store = services().archive
-    notes = [key for key in store.keys(FOLDER) if key.endswith(".note")]
+    with services().database.transaction() as session:
+        known = newest_checkpoint(session)
+        size = known.size if known else 0
+    notes = [key for key in store.keys(FOLDER, after=_name(size) + "~") if key.endswith(".note")]
     if not notes:
         return
     earlier = opened(store.get(notes[-1]).decode(), verifier())
@@ -141,15 +177,39 @@ def _archive() -> None:
         rows = [(r.size, r.note, r.token or b"", r.signed_at) for r in session.exec(missing)]
     for size, note, token, moment in rows:
         until = retain_until(moment, None)
-        name = f"{FOLDER}{size:012}"
         stored = store.put_locked(
-            f"{name}.note", note.encode(), content_type="text/plain", retain_until=until
+            f"{_name(size)}.note", note.encode(), content_type="text/plain", retain_until=until
         )
-        store.put_locked(f"{name}.tst", token, content_type="application/timestamp-reply", retain_until=until)
+        stamp = store.put_locked(
+            f"{_name(size)}.tst", token, content_type="application/timestamp-reply", retain_until=until
+        )
         with services().database.transaction() as session:
             row = session.get_one(HistoryCheckpoint, size)
             row.key, row.version_id = stored.key, stored.version_id
             session.add(row)
+            keep_in_mind(session, "checkpoint", stored)
+            keep_in_mind(session, "time-stamp", stamp)
+
+
+def keep_in_mind(session: Session, kind: str, stored: Stored) -> None:
+    """Write down a locked object that belongs to no dossier, so that it is read and its lock renewed; once."""
+    if session.get(KeptObjectRow, (stored.key, stored.version_id)) is None:
+        row = KeptObjectRow(
+            key=stored.key,
+            version_id=stored.version_id,
+            kind=kind,
+            sha256=stored.sha256,
+            size=stored.size,
+            mode=stored.mode or "",
+            retain_until=stored.retain_until or now(session),
+            kept_at=now(session),
+        )
+        session.add(row)
+
+
+def _name(size: int) -> str:
+    """Return the key of a checkpoint's two objects, without what tells them apart; keys sort by length."""
+    return f"{FOLDER}{size:012}"
 
 
 def _witness() -> None:

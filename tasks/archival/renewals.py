@@ -16,8 +16,9 @@ from infra.history import Json
 from infra.object_store import Stored
 from infra.ocfl import object_path, ocfl_object
 from infra.services import services
+from tasks.archival.package import as_json
 from tasks.archival.rules import package_id, renewal_id
-from tasks.archival.steps import ARCHIVE_ROOT, as_json, read_back, store_is_safe
+from tasks.archival.steps import ARCHIVE_ROOT, read_back, store_is_safe
 from tasks.archival.tables import ArchivedObjectRow, PackageRow
 from tasks.dossier.lifecycle import Stage
 from tasks.dossier.moves import Telling, hold, look, tell

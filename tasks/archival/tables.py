@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from tasks.dossier.tables import moment
@@ -25,6 +27,25 @@ class ArchivedObjectRow(SQLModel, table=True):
     mode: str
     retain_until: datetime = moment(nullable=False)
     read_back_at: datetime = moment(nullable=False)
+    #: Whether the store was told that nobody may delete it, whatever its date says.
+    held: bool = False
+    destroyed_at: datetime | None = moment()
+
+
+class KeptObjectRow(SQLModel, table=True):
+    """One locked object version that belongs to no dossier: a checkpoint, a report, a certificate of destruction."""
+
+    __tablename__ = "kept_object"
+
+    key: str = Field(primary_key=True)
+    version_id: str = Field(primary_key=True)
+    #: `checkpoint`, `time-stamp`, `root`, `fixity`, `destruction`
+    kind: str
+    sha256: str
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    mode: str
+    retain_until: datetime = moment(nullable=False)
+    kept_at: datetime = moment(nullable=False)
 
 
 class PackageRow(SQLModel, table=True):
@@ -37,9 +58,10 @@ class PackageRow(SQLModel, table=True):
     #: The package tells the history up to and including this position.
     history_position: int = Field(sa_column=Column(BigInteger, nullable=False))
     retain_until: datetime = moment(nullable=False)
+    #: Kept for ever: its locks are renewed before they end.
+    permanent: bool = False
     #: Who archives, as the inventory names them.
     user_name: str
     user_address: str
-    #: SHA-256 of the metadata and of the validation report in the work store, rendered once.
-    metadata_sha256: str | None = None
-    validation_sha256: str | None = None
+    #: SHA-256, in the work store, of each file that was rendered for the package, by its name there; rendered once.
+    rendered: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))

@@ -102,6 +102,7 @@ WALLS: Mapping[str, Wall] = {
     "publication": _dossier("select"),
     "package": _dossier("select"),
     "archived_object": _dossier("select"),
+    "legal_hold": _dossier(_WRITE),
     "history_head": Wall("select, update", "true"),
     "history_entry": Wall("select, insert", _SUBJECTS, "true"),
     # What is kept beside the history is written at a desk and never read there.

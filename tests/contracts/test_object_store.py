@@ -143,6 +143,13 @@ def test_keys_come_sorted_and_only_those_under_the_prefix(store: Attackable, her
     assert store.keys(f"{here}/") == [f"{here}/{name}" for name in ("a/10", "a/2", "ab", "b")]
 
 
+def test_keys_behind_a_key_are_those_that_sort_after_it(store: Attackable, here: str) -> None:
+    for name in ("001.note", "001.tst", "002.note", "010.note"):
+        store.put(f"{here}/{name}", b"x", content_type=PDF)
+    assert store.keys(f"{here}/", after=f"{here}/001~") == [f"{here}/002.note", f"{here}/010.note"]
+    assert store.keys(f"{here}/", after=f"{here}/010.note") == []
+
+
 def test_a_locked_object_tells_its_lock(store: Attackable, here: str) -> None:
     until = soon()
     stored = store.put_locked(f"{here}/a", b"one", content_type=PDF, retain_until=until)

@@ -131,7 +131,7 @@ def test_a_history_that_does_not_continue_what_lies_in_the_archive_is_not_signed
     class Restored:
         """The archive as it is after an old backup of the database was put back: it knows more."""
 
-        def keys(self, prefix: str) -> list[str]:
+        def keys(self, prefix: str, *, after: str = "") -> list[str]:
             return [f"{FOLDER}999999999999.note"]
 
         def get(self, key: str) -> bytes:

@@ -1,0 +1,195 @@
+"""What a package holds: documents, metadata, validation report, history, and the proof of it (ARC-05 to ARC-09)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from infra.history import Entry, Json
+from infra.history.keeping import proven
+from infra.history.recording import entries
+from infra.history.tables import HistoryCheckpoint
+from infra.ocfl import ocfl_object
+from infra.pdf.checking import signatures_of
+from infra.services import services
+from tasks.archival.rules import Record, metadata, package_id
+from tasks.archival.tables import PackageRow
+from tasks.dossier.calendar import local
+from tasks.dossier.lifecycle import Standing
+from tasks.dossier.moves import hold, look, office_of, originals_of, procedure_of
+from tasks.dossier.papers import UNSEALED, content_key, read, sha256_of, store_content
+from tasks.dossier.register import number_of
+from tasks.dossier.releases import released
+from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
+
+_EXTENSIONS = {"application/pdf": "pdf", "application/json": "json", "image/jpeg": "jpg", "image/png": "png"}
+
+#: Documents of an original that go into its package, by kind, with the folder they go to.
+_KINDS = {
+    "scan": "scans",
+    "frozen": "frozen",
+    "sealed": "documents",
+    "lifted": "documents",
+    "result": "documents",
+}
+
+
+def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mapping[str, bytes]:
+    """
+    Return the files of a dossier's package in the order in which they are written.
+
+    What has to be rendered is rendered once and kept, so a second try returns the same bytes although an office
+    was renamed, a validator changed, or another checkpoint came.
+    """
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        originals = originals_of(session, code)
+        told = [e for e in entries(session, code) if e.position <= plan.history_position]
+        rows = _documents(session, code, datetime.fromisoformat(json.loads(told[-1].content)["at"]))
+        rendered = {"metadata.json": as_json(_describe(session, dossier, originals, plan))}
+        proof = {**proven(session, told, checkpoint), "docs": _proven_documents(rows, told)}
+    files = {_name(row): read(row) for row in rows}
+    rendered["proof.json"] = as_json(proof)
+    checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
+    rendered["validation.json"] = as_json(checked)
+    files |= _rendered_once(code, rendered)
+    files["history.jsonl"] = b"\n".join(entry.content for entry in told) + b"\n"
+    return ocfl_object(
+        package_id(code),
+        files,
+        message="Archived at the end of the dossier's life",
+        user_name=plan.user_name,
+        user_address=plan.user_address,
+        created=plan.begun_at,
+    )
+
+
+def as_json(value: object) -> bytes:
+    """Return JSON as the archive keeps it: readable, sorted, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _rendered_once(code: str, rendered: Mapping[str, bytes]) -> dict[str, bytes]:
+    """
+    Keep what was rendered first of each file, and return that.
+
+    Offices are renamed and validators change between two tries; what was locked once cannot follow.
+    """
+    for content in rendered.values():
+        store_content(content, "application/json")
+    with services().database.transaction() as session:
+        hold(session, code)
+        plan = session.get_one(PackageRow, code)
+        own = {name: sha256_of(content) for name, content in rendered.items()}
+        plan.rendered = {**own, **plan.rendered}
+        session.add(plan)
+        kept = dict(plan.rendered)
+    work = services().work
+    return {
+        name: rendered[name] if kept[name] == own[name] else work.get(content_key(kept[name]))
+        for name in rendered
+    }
+
+
+def _proven_documents(rows: Sequence[DocumentRow], told: Sequence[Entry]) -> list[Json]:
+    """Return the released documents that entries name by their hash, as the proof names them."""
+    said = [json.loads(entry.content) for entry in told]
+    named = {v["sha256"] for one in said for v in one.values() if isinstance(v, dict) and "sha256" in v}
+    return [
+        {"name": _name(row), "sha256": row.sha256}
+        for row in rows
+        if _name(row).startswith("documents/") and row.sha256 in named
+    ]
+
+
+def _documents(session: Session, code: str, until: datetime) -> list[DocumentRow]:
+    """Return every document that belongs into the package; a paper that is printed later does not change it."""
+    query = (
+        select(DocumentRow)
+        .where(
+            DocumentRow.dossier == code,
+            col(DocumentRow.kind).not_in(["page", "approved"]),
+            ~col(DocumentRow.kind).startswith(UNSEALED),
+            col(DocumentRow.made_at) <= until,
+        )
+        .order_by(
+            col(DocumentRow.ordinal),
+            col(DocumentRow.kind),
+            col(DocumentRow.revision),
+            col(DocumentRow.position),
+        )
+    )
+    found = list(session.exec(query))
+    # A sealed document is the beginning of the one with its evidence, so the latter is enough.
+    lifted = {row.ordinal for row in found if row.kind == "lifted"}
+    return [row for row in found if row.kind != "sealed" or row.ordinal not in lifted]
+
+
+def _name(row: DocumentRow) -> str:
+    """Return where a document lies within its package."""
+    extension = _EXTENSIONS.get(row.media_type, "bin")
+    folder = _KINDS.get(row.kind, "papers")
+    return f"{folder}/{row.ordinal}-{row.kind}-{row.revision}-{row.position}.{extension}"
+
+
+def _describe(
+    session: Session, dossier: DossierRow, originals: list[OriginalRow], plan: PackageRow
+) -> Mapping[str, Json]:
+    """Return the package's metadata."""
+    procedure = procedure_of(session, dossier)
+    office = office_of(session, dossier.office)
+    records = []
+    for original in originals:
+        valid = original.standing == Standing.VALID
+        final = released(session, original).document if valid else None
+        records.append(
+            Record(
+                ordinal=original.ordinal,
+                title=original.kind,
+                number=number_of(session, dossier.code, original.ordinal),
+                pages=original.pages,
+                sha256=final.sha256 if final else "",
+                issued_on=local(final.made_at).date().isoformat() if final else "",
+                standing=str(original.standing),
+            )
+        )
+    return metadata(
+        code=dossier.code,
+        title=f"{procedure.name} – {dossier.code}",
+        office=office.code,
+        office_name=office.name,
+        applicant=session.get_one(ApplicantRow, dossier.code).name,
+        opened=dossier.opened_at,
+        ended=plan.begun_at,
+        retention_years=procedure.retention.years,
+        retention_rule=procedure.retention.rule,
+        records=records,
+        publication="never" if dossier.confidential else procedure.publication,
+        digitised=procedure.kind == "certification",
+    )
+
+
+def _validation(content: bytes) -> list[Json]:
+    """Return what our validator says of a document's signatures."""
+    parts = services()
+    return [
+        {
+            "field": s.field,
+            "signer": s.signer,
+            "kind": s.kind,
+            "level": s.level,
+            "time": s.time.isoformat(),
+            "certificate_sha256": s.certificate_sha256,
+            "intact": s.intact,
+            "trusted": s.trusted,
+            "covers_whole_file": s.covers_whole_file,
+        }
+        for s in signatures_of(
+            content,
+            anchors=(*parts.anchors, *parts.foreign_anchors),
+            chain=(*parts.chain, *parts.foreign_chain),
+        )
+    ]
