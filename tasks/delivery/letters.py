@@ -27,7 +27,7 @@ _MUST_HOLD = {
 
 
 #: What a delivery note is for.
-_WITH_NOTE = """4. Phiếu giao kết quả kèm theo ghi mã băm SHA-256 của tệp kết quả; mã băm tính từ tệp phải trùng khớp.
+_WITH_NOTE = """5. Phiếu giao kết quả kèm theo ghi mã băm SHA-256 của tệp kết quả; mã băm tính từ tệp phải trùng khớp.
 """
 
 #: What the file of a delivery note is called, behind code and ordinal of its result.
@@ -71,6 +71,7 @@ Cách kiểm tra chữ ký số:
 1. Lưu tệp PDF về máy, không sửa tệp: tài liệu này có giá trị ở dạng điện tử.
 2. Mở tệp bằng phần mềm đọc PDF có chức năng kiểm tra chữ ký, hoặc dùng công cụ tại {verify_url}.
 3. {_MUST_HOLD[certified]}
+4. Ai cũng có thể tự kiểm tra bằng chương trình hoso, không cần đăng nhập: {_anybodys_check(files)}
 {_WITH_NOTE if with_note else ""}"""
     message = _message(
         office=office,
@@ -83,6 +84,11 @@ Cách kiểm tra chữ ký số:
     for name, content in files:
         message.add_attachment(content, maintype="application", subtype="pdf", filename=name)
     return message
+
+
+def _anybodys_check(files: Sequence[tuple[str, bytes]]) -> str:
+    """Return the command by which whoever holds these files checks them; the roots are the reader's own."""
+    return f"hoso verify {' '.join(name for name, _ in files)} --anchors THƯ_MỤC_CHỨNG_THƯ_GỐC --lang vi"
 
 
 def booked_message(

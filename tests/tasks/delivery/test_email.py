@@ -66,6 +66,29 @@ def test_an_accepted_result_is_delivered_once_and_carries_every_sealed_document(
         assert hashlib.sha256(attachment.get_content()).hexdigest() == row.sha256
 
 
+def test_the_mail_says_in_one_line_how_anybody_checks_what_is_attached(world: World) -> None:
+    """DOS-28: the command takes the files under the names that they travel by, and is one that exists."""
+    code = world.signed(world.office(), 2)
+    world.carry(code)
+    (mail,) = results(world, code)
+    text = mail.get_body().get_content()
+    (line,) = [one for one in text.splitlines() if "hoso verify" in one]
+    assert line.startswith("4. Ai cũng có thể tự kiểm tra")
+    words = line.partition("hoso verify ")[2].split()
+    attached = [one.get_filename() for one in mail.iter_attachments()]
+    assert words == [*attached, "--anchors", "THƯ_MỤC_CHỨNG_THƯ_GỐC", "--lang", "vi"]
+    folder = world.root / "received" / code
+    folder.mkdir(parents=True)
+    for one in mail.iter_attachments():
+        (folder / one.get_filename()).write_bytes(one.get_content())
+    (folder / "roots").mkdir()
+    for number, anchor in enumerate(world.parts.anchors):
+        (folder / "roots" / f"{number}.der").write_bytes(anchor)
+    known = {"THƯ_MỤC_CHỨNG_THƯ_GỐC": folder / "roots", **{name: folder / name for name in attached}}
+    said = world.type("verify", *(known.get(word, word) for word in words), by=None)
+    assert (said.code, said.out.count("=> Hợp lệ")) == (0, 2), said.out
+
+
 @pytest.mark.parametrize("fault", ["451", "data-451", "421-at-connect"])
 def test_a_server_that_asks_for_patience_gets_the_same_message_later(
     world: World, faults: Any, fault: str
