@@ -39,7 +39,7 @@ def _signed(
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
     if new is not None:
         append_signature_field(writer, new)
-    chain = [] if token is target.stranger else target.authority.chain
+    chain = target.authority.chain if token in target.tokens.values() else []
     # An attacker's program does not ask whether the certification allows what it does.
     with patch.object(PdfSigner, "_enforce_certification_constraints", lambda *_: None):
         session = PdfSigner(metadata, TokenSigner.of(token, chain)).init_signing_session(writer)
@@ -89,6 +89,16 @@ def strangers_seal(target: Target) -> bytes:
 @attack("SSA", "a stranger's signature over the page, after the seal", ATTACKS)
 def strangers_after_the_seal(target: Target) -> bytes:
     return _sneaky(target, target.twice, target.stranger)
+
+
+@attack("SSA", "a signature by a forger's own authority over the page, in a field of its own", ATTACKS)
+def outsiders_new_field(target: Target) -> bytes:
+    return _sneaky(target, target.approved, target.outsiders["official"])
+
+
+@attack("SSA", "a signature by a forger's own authority over the page, after the seal", ATTACKS)
+def outsiders_after_the_seal(target: Target) -> bytes:
+    return _sneaky(target, target.twice, target.outsiders["seal"])
 
 
 @attack(

@@ -180,3 +180,21 @@ def strangers_value(target: Target) -> bytes:
 @attack("USF", "a stranger's signature in place of everybody's", ATTACKS)
 def strangers_only(target: Target) -> bytes:
     return target.sign(target.form, "official", token=target.stranger, chain=[])
+
+
+@attack("USF", "a signature by a forger's own authority in place of the agency's", ATTACKS)
+def outsiders_value(target: Target) -> bytes:
+    return target.sign_as(target.outsiders, target.once, "seal")
+
+
+@attack(
+    "USF", "signatures by an authority that bears the trusted one's name in place of everybody's", ATTACKS
+)
+def impostors_only(target: Target) -> bytes:
+    return target.sign_as(target.impostors, target.sign_as(target.impostors, target.form, "official"), "seal")
+
+
+@attack("USF", "the same, with only the signers' certificates inside", ATTACKS)
+def impostors_alone(target: Target) -> bytes:
+    forged = target.sign(target.form, "official", token=target.impostors["official"], chain=[])
+    return target.sign(forged, "seal", token=target.impostors["seal"], chain=target.authority.chain)

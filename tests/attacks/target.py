@@ -71,6 +71,7 @@ class Target:
     picture: bytes
     tokens: dict[str, SoftwareToken] = field(default_factory=dict)
     keys: dict[str, rsa.RSAPrivateKey] = field(default_factory=dict)
+    forged_chain: dict[str, list[bytes]] = field(default_factory=dict)
 
     def token(self, name: str) -> SoftwareToken:
         """Return the key of somebody whom the authority knows."""
@@ -103,6 +104,55 @@ class Target:
         return SoftwareToken(
             device=SoftwareDevice(label="x", pin=""), key=key, key_id=b"\x01", certificate=certificate
         )
+
+    @cached_property
+    def outsiders(self) -> dict[str, SoftwareToken]:
+        """Keys under the official's and the agency's names, issued by an authority that the attacker made."""
+        return self._forged("Gốc của kẻ giả mạo", "CA của kẻ giả mạo")
+
+    @cached_property
+    def impostors(self) -> dict[str, SoftwareToken]:
+        """The same, by an authority that bears the names of the one that people trust."""
+        return self._forged("Gốc thử nghiệm", "CA thử nghiệm")
+
+    def _forged(self, root_name: str, name: str) -> dict[str, SoftwareToken]:
+        """Return keys that an authority of these names has issued; it travels along with nobody."""
+        root, key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+        authority = self.authority
+        days = timedelta(days=2000)
+
+        def issued(
+            subject: str, public: rsa.RSAPublicKey, by: str, above: rsa.RSAPrivateKey, *, ca: bool
+        ) -> bytes:
+            builder = authority._builder(subject, public, by, authority.start, days)
+            builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            builder = builder.add_extension(_signing(certificates=ca), critical=True)
+            return (
+                authority._identified(builder, public, above)
+                .sign(above, hashes.SHA256())
+                .public_bytes(Encoding.DER)
+            )
+
+        self.forged_chain[name] = [
+            issued(name, key.public_key(), root_name, root, ca=True),
+            issued(root_name, root.public_key(), root_name, root, ca=True),
+        ]
+        made = {}
+        for field_name, holder in (("official", "Trần Thị Bình"), ("seal", "UBND phường Thử")):
+            own = rsa.generate_private_key(65537, 2048)
+            certificate = issued(holder, own.public_key(), name, key, ca=False)
+            made[field_name] = SoftwareToken(
+                device=SoftwareDevice(label=field_name, pin=""),
+                key=own,
+                key_id=b"\x01",
+                certificate=certificate,
+            )
+        return made
+
+    def sign_as(self, tokens: dict[str, SoftwareToken], pdf: bytes, field_name: str, **changes: Any) -> bytes:
+        """Sign with forged keys, with the whole forged chain inside."""
+        name = "CA của kẻ giả mạo" if tokens is self.outsiders else "CA thử nghiệm"
+        return self.sign(pdf, field_name, token=tokens[field_name], chain=self.forged_chain[name], **changes)
 
     def sign(self, pdf: bytes, field_name: str, **changes: Any) -> bytes:
         """Sign as this project does."""
@@ -239,12 +289,13 @@ class Target:
         return examine("a.pdf", pdf, evidence=self.evidence(**given), at=at)
 
 
-def _signing() -> x509.KeyUsage:
+def _signing(*, certificates: bool = False) -> x509.KeyUsage:
     names = (
         "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
         "key_cert_sign crl_sign encipher_only decipher_only"
     )
-    return x509.KeyUsage(**{n: n in ("digital_signature", "content_commitment") for n in names.split()})
+    wanted = ("key_cert_sign", "crl_sign") if certificates else ("digital_signature", "content_commitment")
+    return x509.KeyUsage(**{n: n in wanted for n in names.split()})
 
 
 def changed(pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]) -> bytes:

@@ -62,6 +62,8 @@ class Trust:
     """What is known of one certificate at one moment."""
 
     anchor: str | None = None
+    #: No path leads from it to an anchor.
+    is_strange: bool = False
     path: tuple[x509.Certificate, ...] = ()
     revocation: Literal["good", "revoked", "unknown", "not asked"] = "not asked"
     revocation_from: str | None = None
@@ -132,6 +134,7 @@ def _path(
         trust.findings.append(
             found("self-signed" if alone else "no-anchor", who=who, issuer=issuer_of(certificate))
         )
+        trust.is_strange = True
     except (ExpiredError, NotYetValidError) as error:
         trust.findings.append(_outside(certificate, error, claimed=claimed, proven=proven, who=who))
     except InvalidCertificateError:

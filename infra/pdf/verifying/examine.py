@@ -31,6 +31,7 @@ from infra.pdf.verifying.objects import pages_of, resolved
 from infra.pdf.verifying.second_reader import damage, second_opinion
 from infra.pdf.verifying.signature import Entry, describe, locks_of, permission_of
 from infra.pdf.verifying.store import Store, genuine, read_store
+from infra.pdf.verifying.strangers import weighed, whole_file
 
 #: What parsers raise on hostile files; none of it is taken for a bug of ours.
 _DAMAGE = (
@@ -231,7 +232,8 @@ def _signatures(file: _File, reader: PdfFileReader, entries: Sequence[Entry]) ->
         described.append(one)
         if entry.is_timestamp and moment is not None and (proof is None or moment[0] < proof[0]):
             proof = moment
-    return described[::-1]
+    file.findings += whole_file(described)
+    return weighed(described[::-1])
 
 
 def _levels(reader: PdfFileReader, evidence: Evidence) -> dict[str, Level]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from infra.clock import HANOI
-from infra.pdf.verifying.findings import Finding, Report, Revision, Signature
+from infra.pdf.verifying.findings import Finding, Report, Revision, Signature, Verdict
 from infra.pdf.verifying.words import FINDINGS, SUMMARIES
 
 Language = Literal["vi", "en"]
@@ -123,7 +123,10 @@ def summary(report: Report, language: Language) -> str:
     """Return the one sentence for a citizen."""
     if any(finding.code == "unsigned" for finding in report.findings):
         return sentence(next(f for f in report.findings if f.code == "unsigned"), language)
-    return SUMMARIES[report.verdict.value][0 if language == "vi" else 1]
+    which = report.verdict.value
+    if report.verdict is Verdict.UNDECIDED and any(one.code == "nobody-trusted" for one in report.findings):
+        which = "nobody-trusted"
+    return SUMMARIES[which][0 if language == "vi" else 1]
 
 
 def _lines(report: Report, language: Language) -> Iterator[str]:

@@ -24,6 +24,7 @@ from infra.pdf.verifying.certificates import Evidence, Trust, issuer_of, judge, 
 from infra.pdf.verifying.cms_rules import Cms, read_cms
 from infra.pdf.verifying.findings import Finding, Signature, Verdict, found
 from infra.pdf.verifying.layout import SignedPart
+from infra.pdf.verifying.strangers import impostor
 
 #: A clock may be off by so much before anybody wonders.
 _TOLERANCE = timedelta(minutes=5)
@@ -121,6 +122,10 @@ def describe(
             for_timestamps=entry.is_timestamp,
         )
         findings += [*trust.findings, *trust.findings_noted]
+        if trust.is_strange:
+            known = (*value.others, *evidence.certificates)
+            lie = impostor(value.certificate, known, evidence.anchors)
+            findings += [lie] if lie else []
         chains.add(_chain(trust))
     if claimed and proven.time and claimed > proven.time + _TOLERANCE and not entry.is_timestamp:
         findings.append(found("claims-later"))

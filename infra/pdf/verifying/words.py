@@ -186,6 +186,24 @@ FINDINGS: Mapping[str, Sentence] = MappingProxyType(
             "Thiếu gốc tin cậy: chứng thư số của {who} do {issuer} cấp, không dẫn đến chứng thư gốc nào đã cho.",
             "An anchor is missing: the certificate of {who}, issued by {issuer}, leads to none of those given.",
         ),
+        "impostor": _broken(
+            "{who} hoặc bên xác nhận mang tên {name} mà bạn tin cậy, nhưng không phải là {name}: đây là giả mạo."
+            " Chỉ khi {name} đã đổi khóa mới khác; hãy hỏi chính {name}.",
+            "{who}, or who vouches for it, bears the name {name}, which you trust, and is not {name}: a forgery."
+            " Only if {name} has a new key is it otherwise; ask {name} itself.",
+        ),
+        "stranger-after": _broken(
+            "Sau chữ ký của {before} mà bạn tin cậy, {who} đã thêm chữ ký; không ai bạn tin cậy xác nhận {who}."
+            " Đừng tin những gì chữ ký này hiển thị.",
+            "After {before}, whom you trust, {who} has added a signature, and nobody you trust vouches for {who}."
+            " Believe nothing of what that signature shows.",
+        ),
+        "nobody-trusted": _missing(
+            "Không ai mà bạn tin cậy xác nhận tệp này: ai cũng có thể tự tạo chữ ký như vậy dưới bất kỳ tên nào."
+            " Hãy coi như tệp chưa được ký, trừ khi bạn lấy được chứng thư gốc từ chính cơ quan cấp.",
+            "Nobody you trust vouches for this file: anybody can make such signatures under any name."
+            " Treat it as unsigned, unless you get the root certificate from the authority itself.",
+        ),
         "path": _broken(
             "Chuỗi chứng thư số của {who} không đúng ({why}).",
             "The chain above the certificate of {who} does not hold ({why}).",
@@ -270,7 +288,7 @@ FINDINGS: Mapping[str, Sentence] = MappingProxyType(
 )
 
 
-#: The one sentence for a citizen, by verdict.
+#: The one sentence for a citizen, by verdict; undecided files that nobody vouches for have one of their own.
 SUMMARIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "valid": (
@@ -280,6 +298,10 @@ SUMMARIES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "not valid": (
             "KHÔNG hợp lệ: không nên tin vào tệp này.",
             "NOT valid: do not rely on this file.",
+        ),
+        "nobody-trusted": (
+            "Chưa thể kết luận: không ai mà bạn tin cậy xác nhận tệp này. Hãy coi như tệp chưa được ký.",
+            "Cannot be decided: nobody you trust vouches for this file. Treat it as unsigned.",
         ),
         "undecided": (
             "Chưa thể kết luận: còn thiếu thông tin nêu dưới đây.",

@@ -75,6 +75,46 @@ def test_without_an_anchor_nothing_is_decided_and_that_is_what_is_missing(target
     assert "no-anchor" in codes(report)
 
 
+def test_a_forger_with_an_authority_of_their_own_is_vouched_for_by_nobody(target: Target) -> None:
+    """EN 319 102-1: NO_CERTIFICATE_CHAIN_FOUND decides nothing; the report says what a citizen should think."""
+    forged = target.sign(
+        target.sign_as(target.outsiders, target.form, "official"),
+        "seal",
+        token=target.outsiders["seal"],
+        chain=[],
+    )
+    report = target.examined(forged)
+    assert report.verdict is Verdict.UNDECIDED
+    assert {"no-anchor", "nobody-trusted"} <= codes(report)
+    assert (
+        "=> Chưa thể kết luận: không ai mà bạn tin cậy xác nhận tệp này. Hãy coi như tệp chưa được ký."
+        in printed(report, "vi")
+    )
+    assert "anybody can make such signatures under any name" in printed(report, "en")
+
+
+def test_who_trusts_the_agency_s_own_certificate_sees_a_forgery_under_its_name(target: Target) -> None:
+    pinned = [*target.authority.anchors, target.token("UBND phường Thử").certificate]
+    forged = target.sign(
+        target.sign_as(target.outsiders, target.form, "official"),
+        "seal",
+        token=target.outsiders["seal"],
+        chain=[],
+    )
+    report = target.examined(forged, anchors=pinned)
+    assert report.verdict is Verdict.NOT_VALID
+    assert "impostor" in codes(report)
+    assert target.examined(target.twice, anchors=pinned).verdict is Verdict.VALID
+
+
+def test_a_stranger_whom_somebody_trusted_signed_over_is_no_forger(target: Target) -> None:
+    """Another agency's result under our seal: whose root is missing is not decided, and not called a forgery."""
+    result = target.sign_as(target.outsiders, target.form, "official")
+    report = target.examined(target.sign(result, "seal"))
+    assert report.verdict is Verdict.UNDECIDED
+    assert codes(report) == {"no-anchor", "stray-certificate"}
+
+
 def test_without_answers_about_revocation_nothing_is_decided(target: Target) -> None:
     report = target.examined(target.twice, crls=[])
     assert (report.verdict, codes(report)) == (Verdict.UNDECIDED, {"revocation-unknown"})
@@ -171,7 +211,7 @@ def test_every_finding_and_phrase_is_there_in_both_languages_and_takes_the_same_
         assert set(re.findall(r"{(\w+)}", vi)) == set(re.findall(r"{(\w+)}", en)), (vi, en)
         assert vi
         assert en
-    assert set(SUMMARIES) == {one.value for one in Verdict}
+    assert set(SUMMARIES) == {one.value for one in Verdict} | {"nobody-trusted"}
 
 
 def test_the_worst_of_several_files_decides() -> None:
