@@ -11,6 +11,7 @@ A request and an answer have the same form: one line of JSON, then bytes.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import resource
 import signal
@@ -30,11 +31,15 @@ _ROOT = Path(__file__).resolve().parents[2]
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
 
+#: Where a lack of memory begins: what is asked for in pieces fails at the last one that does not fit.
+_NEARLY = 0.9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """How much one request may cost its child."""
 
+    #: Address space beyond what the child's own program takes before it looks at a file.
     memory_bytes: int = 2_000_000_000
     cpu_seconds: int = 60
     wall_seconds: float = 120.0
@@ -95,18 +100,45 @@ def _run(module: str, request: IO[bytes], answer: IO[bytes], cost: Cost) -> None
         raise Broken(f"The reader {module} failed with code {done.returncode}: {last[:300]}")
 
 
-def confine(cost: dict[str, Any]) -> None:
-    """Give up, for good and before a file is looked at: memory, time, large files, core dumps, the network."""
+def confine(cost: dict[str, Any], *, readers: Sequence[str] = ()) -> None:
+    """
+    Give up, for good and before a file is looked at: memory, time, large files, core dumps, the network.
+
+    `readers` are the modules that the file will be read with. They are imported first, so that the memory limit
+    is about the file alone: a library that finds no memory while it is loaded fails in its own ways, and
+    some of them look like a fault of ours.
+    """
     _leave_the_network()
+    for name in readers:
+        importlib.import_module(name)
     limits = Cost(**cost)
     for kind, most in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_AS, _status("VmSize") + limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_FSIZE, limits.output_bytes + 10_000_000),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (most, most))
+
+
+def is_starved() -> bool:
+    """
+    Say whether this process has come close to its memory limit.
+
+    Libraries turn a lack of memory into complaints of their own (a damaged file, an error of the system), so whoever
+    is about to pass one on asks here first.
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return most != resource.RLIM_INFINITY and _status("VmPeak") > _NEARLY * most
+
+
+def _status(what: str) -> int:
+    """Return one of the kernel's figures about this process's memory, in bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith(f"{what}:"):
+            return int(line.split()[1]) * 1024
+    raise Broken(f"The kernel does not tell {what}")
 
 
 def _leave_the_network() -> bool:

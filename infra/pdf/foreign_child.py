@@ -14,20 +14,25 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.pdf.confined import confine
+from infra.pdf.confined import confine, is_starved
+
+#: What is said of files that take more than they may.
+_TOO_MUCH = "it needs more memory than a result ever should"
 
 
 def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
-    confine(header["cost"])
+    confine(header["cost"], readers=["infra.pdf.screening", "infra.pdf.fields", "pyhanko.sign.validation"])
     pdf = sys.stdin.buffer.read(header["bytes"])
     try:
         said, prepared = _examine(pdf, header)
     except (MemoryError, RecursionError):
-        said, prepared = {"unreadable": "it needs more memory than a result ever should"}, b""
+        said, prepared = {"unreadable": _TOO_MUCH}, b""
     except Exception as error:  # noqa: BLE001  Parsers fail on hostile files with any exception there is.
         said, prepared = {"unreadable": f"it cannot be read as a signed PDF ({type(error).__name__})"}, b""
+    if said["unreadable"] and is_starved():
+        said = {"unreadable": _TOO_MUCH}
     sys.stdout.buffer.write(json.dumps(said).encode() + b"\n" + prepared)
     sys.stdout.buffer.flush()
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from infra.pdf.confined import confine
+from infra.pdf.confined import confine, is_starved
 from infra.pdf.pages import Limits, PageImage, Unfit
 
 
@@ -21,15 +21,16 @@ def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
     limits = Limits(**header["limits"])
-    confine(header["cost"])
+    confine(header["cost"], readers=["infra.pdf.scans"])
     try:
         pages = _read(header["files"], limits)
     except Unfit as refusal:
-        _answer({"refusal": {"code": refusal.code, "message": refusal.message}}, [])
+        if refusal.code == "truncated" and is_starved():
+            _answer({"refusal": _too_much(header)}, [])
+        else:
+            _answer({"refusal": {"code": refusal.code, "message": refusal.message}}, [])
     except (MemoryError, RecursionError):
-        names = ", ".join(file["name"] for file in header["files"])
-        message = f"Reading {names} needs more memory than a scan ever should."
-        _answer({"refusal": {"code": "too-complex", "message": message}}, [])
+        _answer({"refusal": _too_much(header)}, [])
     else:
         fields = [asdict(page) for page in pages]
         for field in fields:
@@ -37,8 +38,14 @@ def main() -> None:
         _answer({"pages": fields}, pages)
 
 
+def _too_much(header: dict[str, Any]) -> dict[str, str]:
+    """Return the refusal of files that need too much memory."""
+    names = ", ".join(file["name"] for file in header["files"])
+    return {"code": "too-complex", "message": f"Reading {names} needs more memory than a scan ever should."}
+
+
 def _read(files: list[dict[str, Any]], limits: Limits) -> list[PageImage]:
-    """Read every file; the readers are imported only now, inside the limits."""
+    """Read every file; only this process imports the readers, and its caller never does."""
     from infra.pdf.scans import pages_of, prepare_libraries  # noqa: PLC0415
 
     prepare_libraries(limits)

@@ -314,7 +314,8 @@ def test_the_child_has_no_network_no_environment_and_cannot_be_kept_alive() -> N
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     net, memory, core = done.stdout.split()
-    assert (memory, core) == ("2000000000", "0")
+    assert 2_000_000_000 < int(memory) < 3_000_000_000, "what the program has already, and 2 GB for the file"
+    assert core == "0"
     if net == "yes":
         pytest.skip("this machine gives ordinary users no namespaces, so the child keeps a network")
 
