@@ -50,6 +50,7 @@ ROOMS = {
     "routes": ("route",),
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
     "preserving": ("evidence-calendar",),
+    "keeping": ("evidence", "hold"),
     "looking": ("status", "show", "list", "results", "register"),
     "office": ("office", "procedure"),
     "rounds": ("registration",),

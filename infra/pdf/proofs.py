@@ -7,6 +7,7 @@ revisions: what a later revision added is not covered by an earlier time-stamp.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.rw_common import PdfHandler
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError, ValidationInfoReadingError
@@ -74,6 +76,11 @@ class Store:
             one == issuer or is_never_asked_about(one) or self.proof(one, issuer) is not None
             for one in answer.responders
         )
+
+
+def stored_proofs(pdf: bytes) -> Store:
+    """Return what the newest security store of a file holds; an empty one for a file that has none."""
+    return Store.of(PdfFileReader(io.BytesIO(pdf)))
 
 
 @lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ from infra.pdf.checking import signatures_of
 from infra.services import services
 from tasks.archival.rules import Record, metadata, package_id
 from tasks.archival.tables import PackageRow
+from tasks.archival.timeline import as_page, timeline
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
 from tasks.dossier.moves import hold, look, office_of, originals_of, procedure_of
@@ -26,6 +27,8 @@ from tasks.dossier.releases import released
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
 
 _EXTENSIONS = {"application/pdf": "pdf", "application/json": "json", "image/jpeg": "jpg", "image/png": "png"}
+
+_MEDIA_TYPES = {"json": "application/json", "html": "text/html", "xml": "application/xml"}
 
 #: Documents of an original that go into its package, by kind, with the folder they go to.
 _KINDS = {
@@ -51,8 +54,12 @@ def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mappi
         rows = _documents(session, code, datetime.fromisoformat(json.loads(told[-1].content)["at"]))
         rendered = {"metadata.json": as_json(_describe(session, dossier, originals, plan))}
         proof = {**proven(session, told, checkpoint), "docs": _proven_documents(rows, told)}
+        office = office_of(session, dossier.office)
     files = {_name(row): read(row) for row in rows}
     rendered["proof.json"] = as_json(proof)
+    lines = timeline(told)
+    rendered["timeline.json"] = as_json(lines)
+    rendered["timeline.html"] = as_page(code, office.name, lines)
     checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
     rendered["validation.json"] = as_json(checked)
     files |= _rendered_once(code, rendered)
@@ -78,8 +85,8 @@ def _rendered_once(code: str, rendered: Mapping[str, bytes]) -> dict[str, bytes]
 
     Offices are renamed and validators change between two tries; what was locked once cannot follow.
     """
-    for content in rendered.values():
-        store_content(content, "application/json")
+    for name, content in rendered.items():
+        store_content(content, _MEDIA_TYPES[name.rpartition(".")[2]])
     with services().database.transaction() as session:
         hold(session, code)
         plan = session.get_one(PackageRow, code)
