@@ -14,6 +14,7 @@ from infra.services import services
 from tasks.authority.acts import end_post, give_mandate, give_post, revoke_mandate
 from tasks.authority.records import OnRecord, may_sign, read_records
 from tasks.authority.values import Basis, Decision, Holding, Mandate, last_second, wall
+from tasks.certificates.leaving import compare_with_people
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import office_of, procedure_on
 from tasks.dossier.posts import first_moment, moment_after
@@ -105,6 +106,7 @@ def end(
         by = acting(session, me, "post end", office=office or me.office)
         last = _last(until)
         ends = end_post(session, office or me.office, holding, decision, by=by, last=last)
+        compare_with_people(session, office or me.office, by=by)
     show(
         {"holding": holding, "ends_before": ends},
         as_json=as_json,

@@ -11,7 +11,7 @@ import typer
 from flows.cli import app
 from flows.cli.booking import Channel, RequestId
 from flows.cli.printing import AsJson, say, show
-from flows.cli.private import Person, applicant
+from flows.cli.private import Person, applicant, words
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.certification import examining, receiving
@@ -213,26 +213,30 @@ def correct(
     context: typer.Context,
     code: str,
     ordinal: Annotated[int | None, typer.Argument(help="Which original.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="What the original really is.")] = None,
+    kind: Annotated[
+        str,
+        typer.Option("--kind", metavar="FILE", help="What the original really is; - for standard input."),
+    ] = "",
     applicant: Annotated[
         Path | None, typer.Option("--applicant", help="YAML file with what is to change of the applicant.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Correct an original or the applicant before anybody signed: --kind, --original KIND FILE…, --applicant FILE."""
+    """Correct an original or the applicant before anybody signed: --kind FILE, --original …, --applicant FILE."""
     from tasks.certification import correcting
 
     presented = list(_originals(context.args))
     if ordinal is not None and (kind or presented):
         new = presented[0] if presented else None
-        correcting.correct_original(code, ordinal, kind=kind, presented=new, by=logged_in())
+        named = words(kind, "What the original really is") if kind else None
+        correcting.correct_original(code, ordinal, kind=named, presented=new, by=logged_in())
     elif ordinal is None and applicant is not None and not (kind or presented):
         correcting.correct_applicant(code, _applicant_in(applicant), by=logged_in())
     else:
         raise Forbidden(
             "it is not said what is corrected.",
             rule="CERT-23",
-            way_out="“hoso correct CODE 1 --kind KIND”, “… 1 --original KIND FILE…”, or “… --applicant FILE”.",
+            way_out="“hoso correct CODE 1 --kind FILE”, “… 1 --original KIND FILE…”, or “… --applicant FILE”.",
         )
     _tell_received(code, as_json=as_json)
 

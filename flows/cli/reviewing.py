@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from flows.cli.printing import say, show, table
+from flows.cli.private import words
 from infra.errors import Forbidden
 from infra.private_file import write_private
 from infra.services import services
@@ -118,29 +119,14 @@ def _is_out(known: SignOutcome | None) -> bool:
 
 def _reason(which: str, source: str) -> str:
     """Return the official's reason, from where nobody else sees it: a file, a descriptor, or the keyboard."""
-    try:
-        if source.startswith("fd:"):
-            with os.fdopen(int(source[3:]), encoding="utf-8") as stream:
-                text = stream.read()
-        elif source:
-            text = Path(source).read_text(encoding="utf-8")
-        elif sys.stdin.isatty():
-            text = typer.prompt(f"Why is {which} left out (for the examiner)")
-        else:
-            text = ""
-    except (OSError, ValueError) as error:
-        raise Forbidden(
-            f"the reason for {which} cannot be read from {source}.",
-            rule="SIG-12",
-            way_out="Name a text file, or fd:NUMBER, or let yourself be asked.",
-        ) from error
-    if not text.strip():
+    text = words(source, f"Why {which} is left out (for the examiner)")
+    if not text:
         raise Forbidden(
             f"there is no reason why {which} is left out.",
             rule="SIG-12",
             way_out="The examiner needs one: “--leave-out CODE/ORDINAL=FILE”.",
         )
-    return text.strip()
+    return text
 
 
 def review(chosen: SignList, me: Actor) -> None:

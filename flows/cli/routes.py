@@ -8,6 +8,7 @@ import typer
 
 from flows.cli import app
 from flows.cli.printing import AsJson, show
+from flows.cli.private import Why, words
 from tasks.certification.routes import drop_step
 from tasks.people.desk import logged_in
 
@@ -22,11 +23,12 @@ def drop(
     code: str,
     ordinal: int,
     field: Annotated[str, typer.Argument(help="The step's field, as “hoso show” names it.")],
-    why: Annotated[str, typer.Option("--why", help="For the record.")],
+    why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Drop an optional step of an original's route before anybody has signed it; the page is made anew."""
-    fresh = drop_step(code, ordinal, field, why, by=logged_in())
+    reason = words(why, "Why the step is dropped")
+    fresh = drop_step(code, ordinal, field, reason, by=logged_in())
     text = f"{code}  original {ordinal} goes without {field}{'' if fresh else ', as before'}"
     show({"code": code, "original": ordinal, "field": field, "dropped": fresh}, as_json=as_json, text=text)
 

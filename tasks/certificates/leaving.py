@@ -1,8 +1,8 @@
 """
 From a person who leaves to a certificate that is revoked: nobody is forgotten (CER-09).
 
-Whoever records that a person left, or was moved to another post, calls `must_be_revoked`. The night compares
-certificates with people all the same, so that what nobody called is found by the next morning.
+Whoever records that a person left, signs no more or left a post compares certificates with people in the same
+transaction. The night compares them too, so that an end that lay in the future then is found when it has come.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.history import Json
+from tasks.authority.records import read_records
 from tasks.certificates.acts import Cause, suspend_now
 from tasks.certificates.lifecycle import LIVING, CertificateState
 from tasks.certificates.records import policy, tell_of
@@ -90,17 +91,33 @@ def compare_with_people(
     if office is not None:
         holders = holders.where(CertificateRow.office == office)
     found: list[RevocationTaskRow] = []
+    without_post: dict[str, frozenset[str]] = {}
     for where, staff in session.exec(holders.distinct()).all():
-        cause = _why_gone(session, where, staff)
+        if where not in without_post:
+            without_post[where] = _without_post(session, where)
+        cause = _why_gone(session, where, staff, without_post[where])
         if cause is not None:
             found += must_be_revoked(session, where, staff, cause, by=by)
     return found
 
 
-def _why_gone(session: Session, office: str, staff: str) -> Cause | None:
+def _why_gone(session: Session, office: str, staff: str, without_post: frozenset[str]) -> Cause | None:
     """Return why a person does not sign at an office any more, or `None` for one who does."""
     if works_here(session, office, staff) is None:
         return Cause.LEFT
     if not any(role.role == "official" for role in held(session, office, staff)):
         return Cause.POSITION
-    return None
+    return Cause.POSITION if staff in without_post else None
+
+
+def _without_post(session: Session, office: str) -> frozenset[str]:
+    """
+    Return who held a post at an office, and holds none now.
+
+    Who goes from one post to another keeps their certificate if the next post is on record by then, though it
+    may begin later. An office that has no posts on record loses nobody.
+    """
+    read = read_records(session, office)
+    holdings = read.records.holdings
+    still = {one.staff for one in holdings if one.before is None or one.before > read.moment}
+    return frozenset(one.staff for one in holdings) - still

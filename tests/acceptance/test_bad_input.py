@@ -358,7 +358,7 @@ WITH_A_CODE: dict[str, tuple[str, ...]] = {
     "supply": (),
     "pay": ("--receipt", "BL"),
     "examine": ("1",),
-    "correct": ("1", "--kind", "x"),
+    "correct": ("1", "--kind", REASON),
     "decline": ("--reason", "R1"),
     "ask": ("--missing", REASON),
     "withdraw": ("--why", REASON),

@@ -331,6 +331,42 @@ class TestSomebodyLeaves:
         assert speaking(holder.office) == [sha256]
         assert "certificate:kept" in holder.told(sha256)
 
+    def test_cer_08_the_night_finds_whose_last_post_has_ended(self, holder: Holder) -> None:
+        sha256 = holder.active("post")
+        (first,) = [
+            p["holding"] for p in holder.did("post", "list", "--office", holder.office) if p["staff"] == "ha"
+        ]
+        decision = ("--office", holder.office, "--decision", "6/QĐ-UBND")
+        holder.did("post", "end", first, "--until", "2034-12-31", *decision)
+        watch()
+        assert speaking(holder.office) == [sha256]
+        second = holder.did("post", "give", "vice-chairman", "ha", "--since", "2035-01-01", *decision)[
+            "holding"
+        ]
+        ends = (
+            "insert into holding_end (holding, ends_before, decision, recorded_at, recorded_by)"
+            " values (:h, clock_timestamp(), '8/QĐ-UBND', clock_timestamp(), 'an')"
+        )
+        holder.world.put(ends, h=first)
+        watch()  # the next post is on record
+        assert speaking(holder.office) == [sha256]
+        holder.world.put(ends, h=second)
+        watch()
+        (task,) = holder.did("certificate", "list", "--office", holder.office)["to_revoke"]
+        assert (task["sha256"], task["cause"]) == (sha256, "position")
+
+    def test_cer_08_the_end_of_a_post_opens_the_task_at_once(self, holder: Holder) -> None:
+        sha256 = holder.active("ended")
+        for post in holder.did("post", "list", "--office", holder.office):
+            if post["staff"] == "ha":
+                holder.did(
+                    "post", "end", post["holding"], "--office", holder.office, "--decision", "6/QĐ-UBND"
+                )
+        assert holder.state(sha256) == "suspended"
+        assert holder.told(sha256)[-2:] == ["certificate:to-be-revoked", "certificate:suspended"]
+        with pytest.raises(Forbidden, match="is suspended"):
+            speaking(holder.office)
+
 
 def test_cer_09_the_office_is_warned_once_for_each_step_and_an_expired_one_ends(holder: Holder) -> None:
     sha256 = holder.active("ends", days=200)

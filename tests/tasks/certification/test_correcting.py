@@ -135,12 +135,19 @@ class TestTheCommand:
     def test_a_kind_and_a_new_scan(self, world: World, tmp_path: Path) -> None:
         office = world.office()
         code = world.frozen(office)
-        assert world.type("correct", code, "1", "--kind", "Giấy khai sinh").code == 0
+        kind = tmp_path / "kind.txt"
+        kind.write_text("Giấy khai sinh\n")
+        assert world.type("correct", code, "1", "--kind", kind).code == 0
         assert world.originals(code)[0].kind == "Giấy khai sinh"
         scan = tmp_path / "better.jpg"
         scan.write_bytes(small_scan(seed=22))
         said = world.type("correct", code, "1", "--original", "Bằng", scan)
         assert said.code == 0, said.err
         assert world.originals(code)[0].kind == "Bằng"
-        for words in ((code, "1"), (code, "--kind", "x"), (code, "2", "--kind", "x")):
+        for words in (
+            (code, "1"),
+            (code, "--kind", kind),
+            (code, "2", "--kind", kind),
+            (code, "1", "--kind", "Bằng"),
+        ):
             assert world.type("correct", *words).code == 1

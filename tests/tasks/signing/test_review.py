@@ -158,7 +158,7 @@ class TestLeavingOut:
             "sign", "--manifest", digest, "--pin-file", pin, "--leave-out", f"{out}/1{source}", by="ha"
         )
         assert said.code == 1
-        assert "[SIG-12]" in said.err
+        assert "[PRIVATE-01]" in said.err
         assert world.picture() == before
 
     def test_when_all_is_left_out_no_pin_is_asked(self, world: World, pin: Path, tmp_path: Path) -> None:
