@@ -9,6 +9,7 @@ import typer
 
 from flows.cli import app
 from flows.cli.printing import AsJson, show
+from flows.cli.private import Why, words
 from infra.services import services
 from tasks.dossier import holds
 from tasks.dossier.moves import hold
@@ -17,8 +18,6 @@ from tasks.people.desk import logged_in
 
 hold_app = typer.Typer(help="Legal holds: what stays, whatever its date.", no_args_is_help=True)
 app.add_typer(hold_app, name="hold")
-
-Why = Annotated[str, typer.Option("--why", help="The decision or the case that asks for it.")]
 
 
 @app.command()
@@ -40,22 +39,26 @@ def evidence(
 
 
 @hold_app.command("place")
-def place(code: str, why: Why, as_json: AsJson = False) -> None:
+def place(code: str, why: Why = "", as_json: AsJson = False) -> None:
     """Keep a dossier from being destroyed or erased until the hold is released, in the store too."""
     me = logged_in()
+    reason = words(why, "The decision or the case that asks for the hold")
     with services().database.transaction() as session:
         dossier = hold(session, code)
-        placed = holds.place_hold(session, dossier, why, by=acting_on(session, me, "hold place", dossier))
+        placed = holds.place_hold(session, dossier, reason, by=acting_on(session, me, "hold place", dossier))
     text = "is held" if placed else "was held before"
     show({"code": code, "placed": placed}, as_json=as_json, text=f"{code}  {text}")
 
 
 @hold_app.command("release")
-def release(code: str, why: Why, as_json: AsJson = False) -> None:
+def release(code: str, why: Why = "", as_json: AsJson = False) -> None:
     """End the hold on a dossier; its retention goes on as before."""
     me = logged_in()
+    reason = words(why, "The decision that ends the hold")
     with services().database.transaction() as session:
         dossier = hold(session, code)
-        ended = holds.release_hold(session, dossier, why, by=acting_on(session, me, "hold release", dossier))
+        ended = holds.release_hold(
+            session, dossier, reason, by=acting_on(session, me, "hold release", dossier)
+        )
     text = "is no longer held" if ended else "was not held"
     show({"code": code, "released": ended}, as_json=as_json, text=f"{code}  {text}")

@@ -55,6 +55,9 @@ TYPED: dict[str, tuple[str, ...]] = {
     "show --applicant": ("show", "CODE", "--applicant"),
     "paper": ("paper", "CODE", "--out", "OUT"),
     "document": ("document", "CODE", "1", "--out", "OUT"),
+    "evidence": ("evidence", "CODE", "--out", "OUT"),
+    "hold place": ("hold", "place", "CODE", "--why", REASON),
+    "hold release": ("hold", "release", "CODE", "--why", REASON),
     "book": ("book", "--office", "OFFICE", "--procedure", "PROCEDURE", "--applicant", NOBODY),
 }
 
