@@ -1,0 +1,73 @@
+"""What the runner sees of the whole office, and the official who signs what is put before them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+
+from tests.faults.runner.site import Site
+
+
+class Office:
+    """What the runner sees of all dossiers, read from the database twice a second, and who may sign what."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.stages: dict[str, str] = {}
+        self.offered: set[str] = set()
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._look, self._sign)]
+
+    def __enter__(self) -> Office:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(300)
+
+    def _look(self) -> None:
+        while not self._stopping.wait(0.5):
+            try:
+                self.stages = dict(self.site.ask("select code, stage from dossier"))  # type: ignore[arg-type]
+            except Exception as error:
+                self.site.journal.tell("note", what=f"look: {type(error).__name__}")
+
+    def _sign(self) -> None:
+        """Be the official: list what waits and was offered, and sign exactly that list."""
+        chance = self.site.random("official")
+        while not self._stopping.wait(1.0):
+            codes = [code for code in sorted(self.offered) if self.stages.get(code) == "AwaitingSignature"]
+            if codes:
+                self.sign(codes[:12], twice=chance.random() < 0.2)
+
+    def sign(self, codes: Sequence[str], *, twice: bool = False) -> bool:
+        """Write a list and sign it; `twice` from two desks at the same moment."""
+        only = [word for code in codes for word in ("--only", code)]
+        listed = self.site.hoso("sign", "--list", *only, "--json", by="ha")
+        if listed.code:
+            return False
+        digest = json.loads(listed.out)["digest"]
+        words = (
+            "sign",
+            "--manifest",
+            digest,
+            "--pin-file",
+            self.site.root / "secrets" / "pin_officials",
+            "--json",
+        )
+        commands = [self.site.start(*words, by="ha") for _ in range(1 + twice)]
+        ends = [(command.communicate()[1], command.returncode) for command in commands]
+        said = [code for _, code in ends]
+        if twice:
+            self.site.journal.tell("fault", row="F11", what="list-signed-twice-at-once", ends=said)
+        self.site.journal.tell("act", verb="sign", codes=list(codes), code=min(said, key=abs))
+        return 0 in said
+
+    def stage(self, code: str) -> str:
+        """Return where a dossier stands now."""
+        found = self.site.ask("select stage from dossier where code = %s", code)
+        return str(found[0][0]) if found else ""

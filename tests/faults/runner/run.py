@@ -1,0 +1,199 @@
+"""One run of one seed: lives, faults, quiet, and the checker."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from PIL import Image
+
+from infra.stack.layout import PROJECT
+from tests.faults.runner.injectors import Fault, Scene, all_faults
+from tests.faults.runner.lives import LIVES, live
+from tests.faults.runner.office import Office
+from tests.faults.runner.people import Life
+from tests.faults.runner.site import Site, running
+from tests.faults.runner.workers import Keeper, Worker
+
+#: What citizens bring that must be refused; the file of a gigabyte of zeros and its kind included.
+HOSTILE = PROJECT / "tests" / "vectors" / "scans"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is to be."""
+
+    seed: int
+    dossiers: int
+    #: Names of faults; empty: all.
+    faults: frozenset[str] = frozenset()
+    #: At most so many faults; 0: every one that was chosen, once.
+    most: int = 0
+    at_once: int = 8
+    twin: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+def play(root: Path, plan: Plan) -> dict[str, Any]:
+    """Do one run and return what the checker found, with the faults that were injected."""
+    with running(root, plan.seed, settings=dict(plan.settings)) as site:
+        began = time.monotonic()
+        workers = [Worker(site=site, name=f"worker-{n}", twin=plan.twin) for n in (1, 2)]
+        with Keeper(site=site, workers=workers) as keeper, Office(site) as office:
+            injected = _storm(site, office, keeper, plan)
+            _calm(site, keeper)
+        found = _checked(site)
+        site.store.close()
+    return {
+        **found,
+        "seed": plan.seed,
+        "seconds": round(time.monotonic() - began),
+        "faults": _counted(site, injected),
+        "recovery_s": _recovery(keeper.recovered),
+    }
+
+
+def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> list[tuple[Fault, str]]:
+    """Let people live their lives while faults come; return the faults that really happened."""
+    scans, hostile = _scans(site), sorted(HOSTILE.iterdir())
+    chance = site.random("lives")
+    kinds = _kinds(plan.dossiers, chance)
+    lives = [
+        Life(office=office, number=n, scans=scans, hostile=hostile, kind=kind, random=site.random("life", n))
+        for n, kind in enumerate(kinds, start=1)
+    ]
+    ended = threading.Event()
+    injected: list[tuple[Fault, str]] = []
+    thrower = threading.Thread(target=_throw, args=(site, office, keeper, plan, ended, injected), daemon=True)
+    with ThreadPoolExecutor(plan.at_once) as people:
+        living = [people.submit(live, life) for life in lives]
+        thrower.start()
+        for done in living:
+            done.result()
+    ended.set()
+    thrower.join(300)
+    return injected
+
+
+def _kinds(count: int, chance: random.Random) -> list[str]:
+    """Return each life's kind: every kind at least once where there is room, then by their shares."""
+    names = list(LIVES)
+    kinds = (names * (count // len(names) > 1))[:count]
+    kinds += chance.choices(names, weights=[LIVES[name][0] for name in names], k=count - len(kinds))
+    chance.shuffle(kinds)
+    return kinds
+
+
+def _throw(
+    site: Site,
+    office: Office,
+    keeper: Keeper,
+    plan: Plan,
+    ended: threading.Event,
+    injected: list[tuple[Fault, str]],
+) -> None:
+    """Inject one fault after the other, in the order that the seed gives, for as long as anybody lives."""
+    chance = site.random("faults")
+    faults = [fault for fault in all_faults() if not plan.faults or fault.name in plan.faults]
+    chance.shuffle(faults)
+    for fault in faults[: plan.most or None]:
+        if ended.wait(chance.uniform(0.3, 2.0)):
+            return
+        began = site.journal.seconds
+        try:
+            did = fault.inject(Scene(site=site, office=office, keeper=keeper, random=chance))
+        except Exception as error:
+            site.journal.tell(
+                "finding", what="an injector broke", fault=fault.name, said=f"{type(error).__name__}: {error}"
+            )
+            continue
+        if did:
+            injected.append((fault, str(did)))
+            site.journal.tell("fault", row=fault.row, what=fault.name, did=did, began=round(began, 2))
+
+
+def _calm(site: Site, keeper: Keeper) -> None:
+    """Heal everything, let an engineer try again what stopped, and wait until nothing is under way."""
+    site.store.heal()
+    site.shim.let_be()
+    site.up()
+    tried: set[str] = set()
+    end = time.monotonic() + 420
+    while time.monotonic() < end:
+        stopped = site.ask(
+            "select dossier from outbox where last_error like 'needs attention:%%' or last_error like 'broken:%%'"
+        )
+        for (code,) in stopped:
+            if code not in tried:
+                tried.add(code)
+                said = site.hoso("retry", code, by="an")
+                site.journal.tell("retried", codes=[code], code=said.code, said=said.err[:200])
+        busy = site.ask(
+            "select count(*) from outbox where lease_owner is not null or (asked > done and not_before < clock_timestamp() + interval '90 s')"
+        )[0][0]
+        if not busy and keeper.is_quiet:
+            return
+        time.sleep(0.5)
+    site.journal.tell("note", what="it never became quiet")
+
+
+def _checked(site: Site) -> dict[str, Any]:
+    """Export the history and let the checker judge, in a process of its own."""
+    site.hoso("history", "checkpoint", by="nobody")
+    export = site.folder / "export"
+    said = site.hoso("history", "export", export, by="nobody")
+    if said.code:
+        site.journal.tell("finding", what="the history could not be exported", said=said.err)
+    words = [sys.executable, "-m", "tests.faults.checker", "--root", str(site.root), "--export", str(export)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=PROJECT)
+    if not done.stdout.startswith("{"):
+        raise RuntimeError(f"the checker broke: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _counted(site: Site, injected: Sequence[tuple[Fault, str]]) -> dict[str, int]:
+    """Return how often each kind of fault happened, those of the people's acts included."""
+    kinds: dict[str, int] = {}
+    lines = (site.folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in map(json.loads, lines):
+        if line["kind"] == "fault":
+            name = f"{line['row']} {line['what']}"
+            kinds[name] = kinds.get(name, 0) + 1
+    return dict(sorted(kinds.items(), key=lambda kind: (int(kind[0].split()[0][1:]), kind[0])))
+
+
+def _recovery(seconds: Sequence[float]) -> dict[str, float | int]:
+    """Return how long the dossiers of dead workers waited for another one."""
+    return {
+        "median": round(median(seconds), 1) if seconds else 0.0,
+        "max": round(max(seconds), 1) if seconds else 0.0,
+        "dossiers": len(seconds),
+    }
+
+
+def _scans(site: Site) -> list[Path]:
+    """Make some small scans that are really different."""
+    folder, found = site.place.folder("faults", "scans"), []
+    for n in range(5):
+        chance = site.random("scan", n)
+        small = Image.new("RGB", (12, 8))
+        small.putdata(
+            [(chance.randrange(256), chance.randrange(256), chance.randrange(256)) for _ in range(96)]
+        )
+        out = io.BytesIO()
+        small.resize((236, 157), Image.Resampling.BICUBIC).save(out, "JPEG", dpi=(200, 200))
+        found.append(folder / f"{n}.jpg")
+        found[-1].write_bytes(out.getvalue())
+    return found
