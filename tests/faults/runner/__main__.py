@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ def main() -> int:
         chosen.seed, chosen.dossiers = chosen.seed or [1, 2, 3], max(300, chosen.dossiers)
     for seed in chosen.seed or [1]:
         root = chosen.root / str(seed)
-        shutil.rmtree(root, ignore_errors=True)
+        forget(root)
         plan = Plan(
             seed=seed, dossiers=chosen.dossiers, faults=frozenset(filter(None, chosen.faults.split(","))),
             most=chosen.most, twin=chosen.twin,
@@ -44,11 +46,19 @@ def main() -> int:
         runs.append(play(root, plan))
         tell(runs[-1])
         if not runs[-1]["wrong"] and not chosen.keep:
-            shutil.rmtree(root, ignore_errors=True)
+            forget(root)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(total(runs), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print(f"written to {chosen.out}")
     return 1 if any(run["wrong"] for run in runs) else 0
+
+
+def forget(root: Path) -> None:
+    """Remove what an earlier run left, its own file system included."""
+    disk = root / "store" / "data"
+    if os.path.ismount(disk):
+        subprocess.run(["umount", "--lazy", str(disk)], check=False)
+    shutil.rmtree(root, ignore_errors=True)
 
 
 def total(runs: list[dict[str, Any]]) -> dict[str, Any]:

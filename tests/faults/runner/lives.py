@@ -114,7 +114,7 @@ def _left_out(life: Life) -> None:
 
 def _corrected(life: Life) -> None:
     if life.walk_in() and life.wait("AwaitingSignature"):
-        life.act("correct", life.code, 1, "--kind", "Giấy khai sinh")
+        life.act("correct", life.code, 1, "--kind", life.file("kind.txt", "Giấy khai sinh"))
         life.end()
 
 

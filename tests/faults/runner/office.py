@@ -16,8 +16,11 @@ class Office:
         self.site = site
         self.stages: dict[str, str] = {}
         self.offered: set[str] = set()
+        #: Held while somebody else needs the official's desk.
+        self.signing = threading.Lock()
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._look, self._sign)]
+        works = (self._look, self._sign, self._mend)
+        self._threads = [threading.Thread(target=work, daemon=True) for work in works]
 
     def __enter__(self) -> Office:
         for thread in self._threads:
@@ -42,7 +45,24 @@ class Office:
         while not self._stopping.wait(1.0):
             codes = [code for code in sorted(self.offered) if self.stages.get(code) == "AwaitingSignature"]
             if codes:
-                self.sign(codes[:12], twice=chance.random() < 0.2)
+                with self.signing:
+                    self.sign(codes[:12], twice=chance.random() < 0.2)
+
+    def _mend(self) -> None:
+        """Be the engineer on duty: what stopped for a person is tried again a few times, with its cause written down."""
+        tries: dict[str, int] = {}
+        while not self._stopping.wait(5.0):
+            try:
+                stopped = self.site.ask(
+                    "select dossier, last_error from outbox where last_error like 'needs attention:%%' or last_error like 'broken:%%'"
+                )
+                for code, error in stopped:
+                    tries[code] = tries.get(code, 0) + 1
+                    if tries[code] <= 6:
+                        said = self.site.hoso("retry", code, by="an")
+                        self.site.journal.tell("retried", codes=[code], error=error[:300], code=said.code)
+            except Exception as error:
+                self.site.journal.tell("note", what=f"mend: {type(error).__name__}")
 
     def sign(self, codes: Sequence[str], *, twice: bool = False) -> bool:
         """Write a list and sign it; `twice` from two desks at the same moment."""

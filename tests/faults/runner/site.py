@@ -31,6 +31,9 @@ OFFICE = "H49.21"
 SERVERS = ("database", "store", "pki", "token", "mail", "portal", "prefect", "standby")
 SAMPLE = PROJECT / "infra" / "stack" / "sample_office"
 
+#: The size of the store's own file system, where one can be made.
+_STORE_MB = 1500
+
 #: The answer of a command for what time cures, and for what a rule or a bug says (`hoso --help`).
 REFUSED, NOT_NOW = 1, 4
 
@@ -156,6 +159,7 @@ class Site:
 def running(root: Path, seed: int, *, settings: dict[str, str]) -> Iterator[Site]:
     """Bring an office up with people at their desks, and take all of it down."""
     root = root.absolute()
+    mounted = _small_disk(root)
     try:
         first = Settings.read(up(root, [part for part in SERVERS if part != "standby"]))
         host, _, port = first.s3_endpoint.partition(":")
@@ -179,6 +183,16 @@ def running(root: Path, seed: int, *, settings: dict[str, str]) -> Iterator[Site
         yield site
     finally:
         down(root, patience=5)
+        if mounted:
+            subprocess.run(["umount", str(root / "store" / "data")], check=False)
+
+
+def _small_disk(root: Path) -> bool:
+    """Give the store a small file system of its own, where that is allowed, so that it can be full."""
+    data = root / "store" / "data"
+    data.mkdir(parents=True, mode=0o700, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_STORE_MB}m,mode=700", "tmpfs", str(data)]
+    return os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
 
 def _open(site: Site) -> None:
