@@ -30,6 +30,9 @@ from flows.deployments import OURS, Wanted
 from flows.errands import ALIVE
 from flows.prefect_api import HEARTBEAT
 
+#: The queue of chunks with something in them that is due before the next slot.
+URGENT = "urgent"
+
 #: What we call the automation that finds dead runs.
 DEAD_RUNS = "hoso: a run without a sign of life has crashed"
 #: For how long a run may be silent: three signs of life.
@@ -66,7 +69,19 @@ async def _make_pool(client: PrefectClient, name: str) -> str:
     except ObjectNotFound:
         template = ProcessWorker.get_default_base_job_template()
         await client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
-        return f"made work pool {name}"
+        return f"made work pool {name}; {await _make_queue(client, name)}"
+    return await _make_queue(client, name)
+
+
+async def _make_queue(client: PrefectClient, pool: str) -> str:
+    """Make the queue of the urgent, and let what is in it come before everything else."""
+    try:
+        await client.read_work_queue_by_name(URGENT, work_pool_name=pool)
+    except ObjectNotFound:
+        await client.create_work_queue(URGENT, priority=1, work_pool_name=pool)
+        usual = await client.read_work_queue_by_name("default", work_pool_name=pool)
+        await client.update_work_queue(usual.id, priority=2)
+        return f"made queue {URGENT}"
     return ""
 
 

@@ -24,7 +24,7 @@ from infra.revocation import NoRevocationAnswer
 from infra.services import services
 from infra.timestamp import NoTimestamp
 from tasks.archival.covering import next_checkpoint_at
-from tasks.delivery.notices import wake_at
+from tasks.delivery import notices
 from tasks.dossier import outbox
 from tasks.dossier.outbox import Lease
 
@@ -48,9 +48,9 @@ def _mark(error: Unavailable) -> str:
     return NO_REVOCATION if isinstance(error, NoRevocationAnswer) else ""
 
 
-def _wake_at(code: str) -> datetime | None:
+def wake_at(code: str) -> datetime | None:
     """Return when something that was put off for a dossier may be tried again: a message, a leg, a checkpoint."""
-    return min((at for at in (wake_at(code), next_checkpoint_at(code)) if at is not None), default=None)
+    return min((at for at in (notices.wake_at(code), next_checkpoint_at(code)) if at is not None), default=None)
 
 
 @cache
@@ -115,7 +115,7 @@ class Errand:
             cause, give_up = f"{BROKEN}{kind}: {said}", True
             log.error("dossier %s: %s", self.lease.code, kind, exc_info=error)
         give_up = give_up and not any(isinstance(trouble, Unavailable) for trouble in troubles)
-        outbox.postpone(self.lease, cause, give_up=give_up, wake_at=_wake_at(self.lease.code))
+        outbox.postpone(self.lease, cause, give_up=give_up, wake_at=wake_at(self.lease.code))
 
     def _renew(self, run: UUID | None) -> None:
         """Hold on to the lease until the leg has ended or somebody else has the dossier."""

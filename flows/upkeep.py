@@ -1,4 +1,4 @@
-"""What is done by the clock: the second look, no-shows, the night's archiving, certificates that end."""
+"""What is done by the clock besides the batches: the second look, no-shows, checkpoints, certificates that end."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.dossier import carry
-from flows.errands import Errand, begin, owner
+from flows.errands import Errand, owner
 from flows.projector import project
 from infra.errors import HosoError, Unavailable
 from tasks.appointment.acts import keep_no_shows
-from tasks.archival.checkpoints import cover, keep_checkpoint
-from tasks.archival.covering import uncovered
+from tasks.archival.checkpoints import keep_checkpoint
 from tasks.archival.renewals import archive_renewed
-from tasks.archival.steps import ask_for_archive
 from tasks.certificates.watching import watch
 from tasks.dossier import outbox
 from tasks.evidence.calendar import due
@@ -44,30 +42,6 @@ async def no_shows() -> State[None]:
     """End the booked dossiers whose applicant did not come."""
     ended = await asyncio.to_thread(keep_no_shows)
     return Completed(message=f"{len(ended)} no-shows")
-
-
-@flow(name="archival", persist_result=False)
-async def archive_returned() -> State[None]:
-    """Ask for the archive of every returned dossier and carry them there; one checkpoint serves them all."""
-    codes = await asyncio.to_thread(ask_for_archive, None)
-    carried = await _carry_on(codes)
-    waiting = await asyncio.to_thread(uncovered, codes)
-    if waiting:
-        await asyncio.to_thread(cover, waiting[-1])
-        await _carry_on(waiting)
-    await _show(codes)
-    return Completed(message=f"{len(codes)} dossiers asked for, {carried} carried on here")
-
-
-async def _carry_on(codes: Sequence[str]) -> int:
-    """Carry dossiers on one after the other; return with how many nothing went wrong."""
-    carried = 0
-    for code in codes:
-        errand = await begin(code)  # Nothing is begun where a warm worker is at it already.
-        if errand is not None:
-            await errand.run(carry)
-            carried += errand.error is None
-    return carried
 
 
 @flow(name="checkpoint", persist_result=False)

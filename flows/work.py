@@ -27,6 +27,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.states import Pending
 
 from flows import dossier
+from flows.batch_watch import watch_batches
 from flows.errands import Errand, owner
 from flows.prefect_api import silence_waiting
 from flows.projector import NotDeployed, project, remember, run_for
@@ -179,8 +180,10 @@ class Worker:
         while True:
             began = time.monotonic()
             try:
-                if self._prefect_answers() and (wrong := await project(client)):
-                    log.info("set %d runs right", wrong)
+                if self._prefect_answers():
+                    await watch_batches(client)
+                    if wrong := await project(client):
+                        log.info("set %d runs right", wrong)
             except _PREFECT_SAYS_NO as error:
                 self._prefect_away(error)
             except HosoError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +49,7 @@ class Database:
 
     def __init__(self, url: URL, *, pooled: bool = True) -> None:
         """Prepare to connect; nothing is opened before the first transaction."""
+        self._shared: ContextVar[Session | None] = ContextVar("shared", default=None)
         options = {"pool_size": 8, "max_overflow": 8} if pooled else {"poolclass": NullPool}
         self._engine: Engine = create_engine(
             url,
@@ -71,8 +73,32 @@ class Database:
         that time cures. After a commit whose answer was lost the caller must read before repeating:
         natural keys make every repetition harmless.
         """
+        shared = self._shared.get()
+        if shared is not None:
+            with _translated(), shared.begin_nested():
+                yield shared
+            return
         with _translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """
+        Make every `transaction` within a `with` block a part of one, which is kept at the block's end.
+
+        A part that raises is undone alone, and its error goes on its way; whoever catches it inside the
+        block keeps the other parts. Nothing may leave the database inside the block (no token, no store, no
+        mail): locks are held to its end, and what is told outside may be undone. Raises `Unavailable`.
+        """
+        if self._shared.get() is not None:
+            yield
+            return
+        with _translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+            token = self._shared.set(session)
+            try:
+                yield
+            finally:
+                self._shared.reset(token)
 
     @contextmanager
     def locked(self, name: str, *, patience: float) -> Iterator[bool]:
@@ -93,6 +119,10 @@ class Database:
 
     def now(self) -> datetime:
         """Return PostgreSQL's time, so that a `Database` serves as the office's clock."""
+        shared = self._shared.get()
+        if shared is not None:
+            with _translated():
+                return now(shared)
         with self.transaction() as session:
             return now(session)
 

@@ -124,6 +124,19 @@ class Settings(BaseModel):
     #: Seconds that a worker may be silent before its dossier is given to another.
     lease_seconds: float = 30.0
 
+    #: Minutes between two slots of an office's batches, counted from each opening; and when its night begins.
+    batch_minutes: int = 30
+    batch_night: str = "21:30"
+    #: Dossiers in one chunk of a batch, which is one run and one lease; and in one block, which is one task.
+    batch_chunk: int = 500
+    batch_block: int = 25
+    #: Chunks of one batch that run at once; 0: as many as this machine has processors.
+    batch_parallel: int = 0
+    #: Blocks that may use one token at the same moment.
+    batch_token_parallel: int = 4
+    #: Seconds to wait before what keeps a batch from going on is tried again; after the last one it stops.
+    batch_patience: str = "5,15,60"
+
     #: What this history is called in its entries; it never changes once the first entry is written.
     history_log: str = "hoso"
     #: The history's own signing key (Ed25519, PKCS #8 PEM); it signs checkpoints and nothing else.

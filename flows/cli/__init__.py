@@ -61,6 +61,7 @@ ROOMS = {
     "backups": ("backup", "restore"),
     "certificates": ("certificate", "token"),
     "impact": ("certificate",),
+    "batching": ("batch",),
     "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
 }
 

@@ -10,6 +10,7 @@ from sqlmodel import SQLModel
 import tasks.appointment.tables
 import tasks.archival.tables
 import tasks.authority.tables
+import tasks.batches.tables
 import tasks.certificates.tables
 import tasks.certification.tables
 import tasks.delivery.tables

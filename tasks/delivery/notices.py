@@ -78,6 +78,12 @@ def send_notice(code: str, notice_id: int) -> str:
     return _end(code, notice_id, state, f"{answer.code} {answer.text}", wait, doubtful)
 
 
+def unanswered(code: str) -> bool:
+    """Whether a message was put off because the mail server said nothing at all to its last try."""
+    with services().database.transaction() as session:
+        return any(n.state == "owed" and n.last_answer.startswith("0 ") for n in _owed(session, code))
+
+
 def papers_to_seal(code: str) -> list[int]:
     """Return the messages that can be sent now but for the agency's signature on their paper."""
     with services().database.transaction() as session:

@@ -147,6 +147,15 @@ def valid_originals(session: Session, code: str) -> list[OriginalRow]:
     return [o for o in originals_of(session, code) if o.standing == Standing.VALID]
 
 
+def unanswered(code: str) -> bool:
+    """Whether an open leg of a dossier was put off because the server said nothing at all to its last try."""
+    with services().database.transaction() as session:
+        return any(
+            leg.state == "deferred" and (leg.channel == "portal" or leg.last_answer.startswith("0 "))
+            for leg in legs_of(session, code)
+        )
+
+
 def _open_leg(session: Session, dossier: DossierRow, channel: str) -> None:
     """Open one leg; paper waits at the counter for somebody to collect it."""
     session.add(

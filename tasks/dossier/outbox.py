@@ -8,26 +8,33 @@ early costs work, never a second effect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from infra.services import services
+from tasks.dossier.lifecycle import Stage
 from tasks.dossier.tables import OutboxRow
 
 #: How long to wait after the first, second, … leg that a service cut short, in seconds; the last repeats.
 PATIENCE: tuple[float, ...] = (2, 5, 15, 60, 300)
 
+#: Stages at which a dossier that belongs to a batch waits for it; at any other a warm worker carries it at once.
+IN_BATCHES = (Stage.RECEIVED, Stage.AWAITING_SEAL, Stage.SIGNED, Stage.RETURNED)
+
 _TAKE = text("""
     update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier in (
-        select dossier from outbox
-        where asked > done and not_before <= clock_timestamp()
-          and (lease_until is null or lease_until < clock_timestamp())
-        order by not_before limit :room for update skip locked)
+        select o.dossier from outbox o join dossier d on d.code = o.dossier
+        where o.asked > o.done and o.not_before <= clock_timestamp()
+          and (o.lease_until is null or o.lease_until < clock_timestamp())
+          and (o.batch_until is null or o.batch_until <= clock_timestamp()
+               or d.stage <> all(cast(:in_batches as text[])))
+        order by o.not_before limit :room for update of o skip locked)
     returning dossier, fence, asked, attempts
 """)
 _TAKE_ONE = text("""
@@ -35,6 +42,25 @@ _TAKE_ONE = text("""
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier = :code and (lease_until is null or lease_until < clock_timestamp())
     returning dossier, fence, asked, attempts
+""")
+_TAKE_THESE = text("""
+    update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
+           lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    where dossier in (
+        select dossier from outbox
+        where dossier = any(cast(:codes as text[]))
+          and (lease_until is null or lease_until < clock_timestamp())
+        order by dossier for update skip locked)
+    returning dossier, fence, asked, attempts
+""")
+_RENEW_THESE = text("""
+    update outbox set lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    from unnest(cast(:codes as text[]), cast(:fences as bigint[])) as held (code, fence)
+    where dossier = held.code and outbox.fence = held.fence and lease_owner is not null
+""")
+_GIVE_BACK = text("""
+    update outbox set lease_owner = null, lease_until = null, attempts = attempts - 1
+    where dossier = :code and fence = :fence
 """)
 _RENEW = text("""
     update outbox set lease_until = clock_timestamp() + make_interval(secs => :seconds)
@@ -74,13 +100,43 @@ class Lease:
 def take(owner: str, room: int) -> list[Lease]:
     """Return leases on up to `room` dossiers that are due and that nobody else is at."""
     with services().database.transaction() as session:
-        return _leases(session, _TAKE, owner=owner, room=room)
+        return _leases(session, _TAKE, owner=owner, room=room, in_batches=[str(one) for one in IN_BATCHES])
 
 
 def take_one(owner: str, code: str) -> Lease | None:
     """Return a lease on one dossier, due or not, or `None` while somebody else is at it."""
     with services().database.transaction() as session:
         return next(iter(_leases(session, _TAKE_ONE, owner=owner, code=code)), None)
+
+
+def take_these(owner: str, codes: Sequence[str]) -> dict[str, Lease]:
+    """Return leases on those of some dossiers, due or not, that nobody else is at, by their codes."""
+    with services().database.transaction() as session:
+        return {one.code: one for one in _leases(session, _TAKE_THESE, owner=owner, codes=list(codes))}
+
+
+def renew_these(leases: Sequence[Lease]) -> None:
+    """Hold on to many dossiers at once; what another worker has by now is left to it."""
+    values = {
+        "codes": [one.code for one in leases],
+        "fences": [one.fence for one in leases],
+        "seconds": services().settings.lease_seconds,
+    }
+    with services().database.transaction() as session:
+        session.connection().execute(_RENEW_THESE, values)
+
+
+def give_back(lease: Lease) -> None:
+    """Give a dossier back that nothing was done with; it counts as no try."""
+    with services().database.transaction() as session:
+        session.connection().execute(_GIVE_BACK, {"code": lease.code, "fence": lease.fence})
+
+
+def asked_of(codes: Sequence[str]) -> dict[str, int]:
+    """Return for each dossier how often something was asked for it; see `asked`."""
+    with services().database.transaction() as session:
+        query = select(OutboxRow.dossier, OutboxRow.asked).where(col(OutboxRow.dossier).in_(list(codes)))
+        return dict(session.exec(query).all())
 
 
 def renew(lease: Lease) -> bool:

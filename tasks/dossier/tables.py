@@ -194,6 +194,8 @@ class OutboxRow(SQLModel, table=True):
     lease_until: datetime | None = moment()
     fence: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     last_error: str | None = None
+    #: Until then the office's batches carry this dossier, and no warm worker takes it; empty: it is no batch's.
+    batch_until: datetime | None = moment()
 
 
 class CommandRow(SQLModel, table=True):

@@ -98,6 +98,8 @@ WALLS: Mapping[str, Wall] = {
     "signature": _dossier(_WRITE),
     "lift": _dossier("select"),
     "preservation": _dossier("select"),
+    "bulk_order": _office(_WRITE),
+    "bulk_order_row": _dossier("select, insert"),
     "delivery_leg": _dossier(_WRITE),
     "publication": _dossier("select"),
     "package": _dossier("select"),

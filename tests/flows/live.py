@@ -193,10 +193,9 @@ class Live(World):
 def live_office(root: Path, authority: Authority) -> Iterator[Live]:
     """Bring the whole stack up with the sample office and all deployments, and take it down."""
     try:
-        # A short lease, so that what a killed worker held is free soon.
-        settings = Settings.read(
-            up(root, settings={"HOSO_LEASE_SECONDS": "6"}), session_file=root / "desks" / "nobody"
-        )
+        # A short lease, so that what a killed worker held is free soon; small chunks, so that there are several.
+        said = {"HOSO_LEASE_SECONDS": "6", "HOSO_BATCH_CHUNK": "2"}
+        settings = Settings.read(up(root, settings=said), session_file=root / "desks" / "nobody")
         parts = Services(settings)
         for name in ("database", "clock", "work", "archive", "mail", "portal"):
             getattr(parts, name)
@@ -213,8 +212,8 @@ def live_office(root: Path, authority: Authority) -> Iterator[Live]:
         with using(parts):
             assert live.type("procedure", "load").code == 0
             assert live.type("office", "load", IMAGES / "office.yaml", "--keys", tokens).code == 0
-            said = live.hoso("deploy")
-            assert said.code == 0, said.err
+            deployed = live.hoso("deploy")
+            assert deployed.code == 0, deployed.err
             yield live
         parts.database.close()
     finally:

@@ -1,0 +1,306 @@
+"""
+A block: some dozens of dossiers carried through one part of their lives together.
+
+The functions that do it are those of a single life. What the database does for many is done in one
+transaction, and what outlasts a dossier is shared: the session with the token, the answers on revocation, the
+probe of the archive. Each dossier keeps its own lease, so nothing here can happen beside its own run.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from flows.errands import owner, wake_at
+from flows.sealing import seal_original, seal_paper
+from flows.signing import standing_at
+from flows.standing import BROKEN, NEEDS_ATTENTION
+from infra.errors import Forbidden, HosoError, Unavailable
+from infra.services import services
+from tasks.archival import steps as archival
+from tasks.archival.checkpoints import cover
+from tasks.archival.covering import uncovered
+from tasks.batches.faults import Fault, MailAway, cause_of, fault_of
+from tasks.batches.records import Outcome, stages_of
+from tasks.batches.rules import Kind, Result
+from tasks.certification import results
+from tasks.certification import steps as certification
+from tasks.delivery import notices
+from tasks.delivery import steps as delivery
+from tasks.dossier import outbox
+from tasks.dossier.lifecycle import ENDED, Stage, Standing
+from tasks.dossier.outbox import Lease
+from tasks.evidence.steps import is_wanting, lift_for_archive, lift_for_release
+from tasks.signing import tries
+from tasks.signing.keys import seal_of
+from tasks.signing.steps import validate
+
+log = logging.getLogger("hoso.blocks")
+
+#: Stages at which nothing follows without a person or the night, so that what was asked is done.
+_AT_REST = {str(stage) for stage in (Stage.AWAITING_SIGNATURE, Stage.RETURNED, *ENDED)}
+
+
+#: How often to look, five times a second, whether a checkpoint is made that somebody else is making.
+_CHECKPOINT_LOOKS = 100
+
+
+class Stopped(Exception):
+    """Something that every dossier needs is at fault; what is left of the block is left as it is."""
+
+    def __init__(self, fault: Fault) -> None:
+        """Say whose fault it is."""
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """The dossiers of a block that are ours, and what stands in the way of each."""
+
+    leases: Mapping[str, Lease]
+    errors: dict[str, Exception] = field(default_factory=dict)
+    fault: Fault | None = None
+    #: Those that wait for somebody outside, who asked for patience or did not answer.
+    waiting: set[str] = field(default_factory=set)
+
+    @property
+    def sound(self) -> list[str]:
+        """The dossiers that nothing stands in the way of, in order."""
+        return [code for code in self.leases if code not in self.errors]
+
+    def each(self, work: Callable[[str], object]) -> None:
+        """Do something with each sound dossier; an error of its own sets it aside, any other stops the block."""
+        for code in self.sound:
+            with self.judged(code):
+                work(code)
+
+    def together(self, work: Callable[[str], object]) -> None:
+        """Do the same for what concerns the database alone, in one transaction for all."""
+        with services().database.together():
+            self.each(work)
+
+    @contextmanager
+    def judged(self, code: str) -> Iterator[None]:
+        """Set a dossier's own error aside; raise `Stopped` for a fault that concerns all."""
+        try:
+            yield
+        except Exception as error:
+            self.errors[code] = error
+            fault = fault_of(error)
+            if fault is not None:
+                raise Stopped(fault) from error
+            if not isinstance(error, HosoError):
+                log.exception("dossier %s", code)
+
+
+def carry_block(kind: Kind, office: str, codes: Sequence[str]) -> tuple[list[Outcome], Fault | None]:
+    """
+    Carry dossiers of one office through a part of their lives; return what became of them, and what stopped it.
+
+    Those without an outcome were not reached, or met the fault, and are to be taken again. Everything may be
+    repeated: what was done is found done.
+    """
+    with _held(codes) as leases:
+        block = Block(leases={code: leases[code] for code in codes if code in leases})
+        seen = {code: lease.asked for code, lease in block.leases.items()}
+        before = stages_of(list(block.leases))
+        try:
+            _PARTS[kind](block, office)
+            seen = outbox.asked_of(list(block.leases))
+            _look_again(block)
+            _report_all(block)
+        except Stopped as stop:
+            block.fault = stop.fault
+        except Unavailable as error:
+            block.fault = fault_of(error)
+        outcomes = _settle(block, before, seen)
+    outcomes += [Outcome(code=c, result=Result.ELSEWHERE) for c in codes if c not in leases]
+    return outcomes, block.fault
+
+
+@contextmanager
+def _held(codes: Sequence[str]) -> Iterator[dict[str, Lease]]:
+    """Hold the leases of those dossiers that nobody else is at; a thread renews them all at once."""
+    leases = outbox.take_these(owner(), codes)
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(services().settings.lease_seconds / 3):
+            try:
+                outbox.renew_these(list(leases.values()))
+            except Unavailable:
+                log.warning("the leases of a block could not be renewed in time")
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(renew,), daemon=True)
+    thread.start()
+    try:
+        yield leases
+    finally:
+        over.set()
+        thread.join()
+
+
+def _certify(block: Block, _office: str) -> None:
+    """Give every received original its number, then its frozen copy; take in other agencies' results."""
+    wanted: dict[str, list[int]] = {}
+    block.together(lambda code: wanted.__setitem__(code, _numbered(code)))
+    for_results: dict[str, list[int]] = {}
+    block.together(lambda code: for_results.__setitem__(code, results.results_to_accept(code)))
+    block.each(lambda code: [certification.issue_copy(code, n) for n in wanted.get(code, ())])
+    block.each(lambda code: [results.accept_result(code, n) for n in for_results.get(code, ())])
+
+
+def _numbered(code: str) -> list[int]:
+    """Reserve the numbers of a dossier's originals and return those that are to be copied."""
+    ordinals = certification.originals_to_number(code)
+    return [n for n in ordinals if certification.reserve_number(code, n)]
+
+
+def _seal(block: Block, office: str) -> None:
+    """Seal what the officials have signed, add the evidence that release needs, and release it."""
+    try:
+        seal_of(office)
+    except HosoError as error:
+        # Not one dossier is touched on a machine that cannot seal.
+        raise Stopped(fault_of(error) or Fault(owner="token", said=cause_of(error), curable=False)) from error
+
+    def one(code: str) -> None:
+        for ordinal in tries.interrupted(code):
+            tries.explain_interrupted(code, ordinal)
+        for ordinal in standing_at(code, Standing.APPROVED):
+            seal_original(code, ordinal)
+        for ordinal in standing_at(code, Standing.SEALED):
+            lift_for_release(code, ordinal)
+            validate(code, ordinal)
+
+    block.each(one)
+
+
+def _return(block: Block, _office: str) -> None:
+    """Publish what is public, try every leg that is due, and close the return where all have ended."""
+    block.together(lambda code: (delivery.open_legs(code), delivery.publish(code)))
+    due: dict[str, list[str]] = {}
+    block.together(lambda code: due.__setitem__(code, delivery.legs_due(code)))
+    fault: Fault | None = None
+    for code in block.sound:
+        with block.judged(code):
+            for channel in due[code]:
+                delivery.deliver(code, channel)
+        if delivery.unanswered(code):
+            block.waiting.add(code)
+            fault = fault_of(MailAway("the mail server, or the portal, does not answer"))
+            break
+    block.together(delivery.finish_return)
+    if fault is not None:
+        raise Stopped(fault)
+
+
+def _archive(block: Block, _office: str) -> None:
+    """Bring documents to the level that the archive needs, begin the packages, and lay them down under one checkpoint."""
+    archival.store_is_safe()
+    block.together(archival.ask_for_archive)
+    block.each(lambda code: [lift_for_archive(code, ordinal) for ordinal in is_wanting(code)])
+    block.together(archival.begin_package)
+    waiting = uncovered(block.sound)
+    if waiting:
+        _cover(waiting[-1])
+    block.each(archival.archive)
+
+
+def _cover(code: str) -> None:
+    """Have the history signed up to a dossier's entries, or wait for whoever is signing it now."""
+    for _ in range(_CHECKPOINT_LOOKS):
+        try:
+            if cover(code):
+                return
+        except Unavailable as error:
+            raise Stopped(fault_of(error) or Fault(owner="a service", said=str(error), curable=True)) from error
+        time.sleep(0.2)
+
+
+_PARTS: Mapping[Kind, Callable[[Block, str], None]] = {
+    Kind.CERTIFICATION: _certify,
+    Kind.SEALING: _seal,
+    Kind.DELIVERY: _return,
+    Kind.ARCHIVAL: _archive,
+}
+
+
+def _look_again(block: Block) -> None:
+    """Do what an act may have asked for while the block was at work, as the single life does in its second look."""
+    anew: dict[str, list[int]] = {}
+    block.together(lambda code: anew.__setitem__(code, certification.copies_to_issue_anew(code)))
+    block.each(lambda code: [certification.issue_copy(code, n) for n in anew.get(code, ())])
+
+
+def _report_all(block: Block) -> None:
+    """Send what applicants are owed and tell the portal; a mail server that is away stops the block only."""
+    for code in block.sound:
+        try:
+            _report(code)
+        except MailAway as error:
+            raise Stopped(fault_of(error) or Fault(owner="mail", said="", curable=True)) from error
+        except Exception:
+            with block.judged(code):
+                raise
+
+
+def _report(code: str) -> None:
+    """Send what the applicant is owed and tell the portal; neither holds a dossier up."""
+    unsealed = set(notices.papers_to_seal(code))
+    for notice_id in notices.notices_due(code):
+        if notice_id not in unsealed or seal_paper(code, notice_id):
+            notices.send_notice(code, notice_id)
+    if notices.unanswered(code):
+        # It never holds a dossier up; but asking a server that is away for each of hundreds would.
+        raise MailAway("the mail server does not answer")
+    if notices.reports_due(code):
+        notices.report_status(code)
+
+
+def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) -> list[Outcome]:
+    """Give every dossier back, and return what became of those that are done with; in one transaction."""
+    after = stages_of(list(block.leases))
+    outcomes: list[Outcome] = []
+    with services().database.together():
+        for code, lease in block.leases.items():
+            error = block.errors.get(code)
+            moved = before[code] != after[code]
+            if error is not None:
+                _put_off(lease, error)
+                if fault_of(error) is None:
+                    outcomes.append(Outcome(code=code, result=Result.SET_ASIDE, cause=cause_of(error)))
+            elif block.fault is not None and not moved and code not in block.waiting:
+                outbox.give_back(lease)
+            else:
+                at_rest = after[code] in _AT_REST and block.fault is None
+                outbox.finish(
+                    lease, seen=seen[code] if at_rest else lease.asked, wake_at=wake_at(code)
+                )
+                result, cause = (Result.DONE, "") if moved else (Result.WAITING, _why_waiting(after[code]))
+                outcomes.append(Outcome(code=code, result=result, cause=cause))
+    return outcomes
+
+
+def _why_waiting(stage: str) -> str:
+    """Say why a dossier did not move although nothing went wrong."""
+    return {
+        str(Stage.SIGNED): "its return has not ended: a mail server asked for patience, or a counter has it",
+    }.get(stage, f"it stands at {stage}")
+
+
+def _put_off(lease: Lease, error: Exception) -> None:
+    """Write down why a dossier could not be carried on, as the single life does."""
+    if isinstance(error, Unavailable):
+        outbox.postpone(lease, cause_of(error))
+    elif isinstance(error, Forbidden):
+        outbox.postpone(lease, f"{NEEDS_ATTENTION}{error}", give_up=True, wake_at=wake_at(lease.code))
+    else:
+        cause = f"{BROKEN}{type(error).__name__}: {cause_of(error)}"
+        outbox.postpone(lease, cause, give_up=True, wake_at=wake_at(lease.code))
