@@ -202,7 +202,7 @@ def _return(block: Block, _office: str) -> None:
 
 
 def _archive(block: Block, _office: str) -> None:
-    """Bring documents to the level that the archive needs, begin the packages, and lay them down under one checkpoint."""
+    """Bring documents to the level that the archive needs, then lay their packages down under one checkpoint."""
     archival.store_is_safe()
     block.together(archival.ask_for_archive)
     block.each(lambda code: [lift_for_archive(code, ordinal) for ordinal in is_wanting(code)])
@@ -220,7 +220,9 @@ def _cover(code: str) -> None:
             if cover(code):
                 return
         except Unavailable as error:
-            raise Stopped(fault_of(error) or Fault(owner="a service", said=str(error), curable=True)) from error
+            raise Stopped(
+                fault_of(error) or Fault(owner="a service", said=str(error), curable=True)
+            ) from error
         time.sleep(0.2)
 
 
@@ -280,9 +282,7 @@ def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) ->
                 outbox.give_back(lease)
             else:
                 at_rest = after[code] in _AT_REST and block.fault is None
-                outbox.finish(
-                    lease, seen=seen[code] if at_rest else lease.asked, wake_at=wake_at(code)
-                )
+                outbox.finish(lease, seen=seen[code] if at_rest else lease.asked, wake_at=wake_at(code))
                 result, cause = (Result.DONE, "") if moved else (Result.WAITING, _why_waiting(after[code]))
                 outcomes.append(Outcome(code=code, result=result, cause=cause))
     return outcomes

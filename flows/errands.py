@@ -50,7 +50,9 @@ def _mark(error: Unavailable) -> str:
 
 def wake_at(code: str) -> datetime | None:
     """Return when something that was put off for a dossier may be tried again: a message, a leg, a checkpoint."""
-    return min((at for at in (notices.wake_at(code), next_checkpoint_at(code)) if at is not None), default=None)
+    return min(
+        (at for at in (notices.wake_at(code), next_checkpoint_at(code)) if at is not None), default=None
+    )
 
 
 @cache
@@ -82,7 +84,7 @@ class Errand:
         threading.Thread(target=hold_on, args=(self._renew, run), name=f"lease-{code}", daemon=True).start()
         try:
             seen = await carry(code)
-            wake = await asyncio.to_thread(_wake_at, code)
+            wake = await asyncio.to_thread(wake_at, code)
         except Exception as error:  # noqa: BLE001  How it ended is written down, whatever it was.
             troubles = list(error.exceptions) if isinstance(error, ExceptionGroup) else [error]
             self.error = max(troubles, key=gravity)

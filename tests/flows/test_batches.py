@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from infra.environment import export
 from infra.errors import Unavailable
 from infra.mail import MailAnswer, Outcome
-from infra.settings import export
 from tasks.batches import records
 from tasks.batches.rules import Kind
 from tasks.dossier import outbox
