@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -131,6 +132,17 @@ def reminders(
     text, count = reminder_list(answers.status_of(code))
     out.write_text(text, encoding="utf-8", newline="")
     say(f"{out}  {count} units")
+
+
+@registration_app.command("erase")
+def erase_round(code: str, as_json: AsJson = False) -> None:
+    """Erase what a round says of people, when the time of its forms is over; prints what stays, and by which rule."""
+    from tasks.registration.erasing import erase
+
+    gone = erase(code, by=logged_in())
+    lines = [f"{code}  {gone.rows} versions of rows and {gone.remarks} remarks erased; what stays:"]
+    lines += [f"  {what} [{rule}]" for what, rule in gone.stays]
+    show({"round": code, **asdict(gone)}, as_json=as_json, text="\n".join(lines))
 
 
 def _add_units(code: str, units: list[UnitData], *, as_json: bool) -> None:

@@ -48,14 +48,26 @@ def _dossier(may: str) -> Wall:
     return Wall(may, "dossier in (select d.code from dossier d)")
 
 
+def _round(may: str) -> Wall:
+    """Rows that belong to a registration round; the rounds that the desk sees are its own already."""
+    return Wall(may, "round in (select r.code from registration_round r)")
+
+
+def _entry(may: str) -> Wall:
+    """Rows that belong to a row of a round."""
+    return Wall(may, "entry in (select e.id from registration_entry e)")
+
+
 _WRITE = "select, insert, update"
 
-#: The subjects of the history's entries that are a desk's own: its dossiers, its office, its people, its lists.
+#: The subjects of the history's entries that are a desk's own: its dossiers, its office, its people, its lists,
+#: its rounds.
 _SUBJECTS = f"""subject in (
     select sha256(convert_to(d.code, 'UTF8')) from dossier d
     union all select sha256(convert_to({_OWN}, 'UTF8'))
     union all select sha256(convert_to('person/' || p.office || '/' || p.staff, 'UTF8')) from person p
-    union all select sha256(convert_to('list/' || l.digest, 'UTF8')) from sign_list l)"""  # noqa: S608  Nothing in it comes from outside.
+    union all select sha256(convert_to('list/' || l.digest, 'UTF8')) from sign_list l
+    union all select sha256(convert_to('registration/' || r.code, 'UTF8')) from registration_round r)"""  # noqa: S608  Nothing in it comes from outside.
 
 #: Every table that a desk knows. People, roles, posts, mandates, certificates are read and never written there.
 WALLS: Mapping[str, Wall] = {
@@ -105,6 +117,16 @@ WALLS: Mapping[str, Wall] = {
     "package": _dossier("select"),
     "archived_object": _dossier("select"),
     "legal_hold": _dossier(_WRITE),
+    "registration_round": _office(_WRITE),
+    "registration_unit": _round(_WRITE),
+    "registration_entry": _round(_WRITE),
+    "registration_version": _entry("select, insert"),
+    "registration_person": _round(_WRITE),
+    "registration_list": _round(_WRITE),
+    "registration_paper": _round("select, insert"),
+    "registration_signature": _round(_WRITE),
+    # Certificates are put on record where those of people are, and not at a desk.
+    "registration_certificate": _entry("select"),
     "history_head": Wall("select, update", "true"),
     "history_entry": Wall("select, insert", _SUBJECTS, "true"),
     # What is kept beside the history is written at a desk and never read there.

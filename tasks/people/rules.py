@@ -118,6 +118,7 @@ ACTS: Mapping[str, Act] = {
     "registration confirm": _ROUND,
     "registration reject": _ROUND,
     "registration rows": _ROUND,
+    "registration erase": Act(roles=("supervisor",), by_procedure=False),
     "certificate request": _CERTIFICATE,
     "certificate renew": _CERTIFICATE,
     "certificate change": _CERTIFICATE,

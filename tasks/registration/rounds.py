@@ -135,10 +135,22 @@ def _add(session: Session, row: RoundRow, units: Sequence[UnitData]) -> int:
 
 def hold_round(session: Session, code: str) -> RoundRow:
     """
-    Return a round locked until the transaction ends; refuses a code that no round has.
+    Return a round locked until the transaction ends; refuses a code that no round has, and an erased round.
 
     Every act on a round waits here for the one before it, so that two imports see each other's rows.
     """
+    row = hold_round_to_erase(session, code)
+    if row.erased_at is not None:
+        raise Forbidden(
+            f"the personal data of {code} was erased on {local(row.erased_at):%Y-%m-%d}; the round is closed.",
+            rule="CER-13",
+            way_out="Open a new round.",
+        )
+    return row
+
+
+def hold_round_to_erase(session: Session, code: str) -> RoundRow:
+    """Return a round locked until the transaction ends, erased or not; refuses a code that no round has."""
     row = session.exec(select(RoundRow).where(RoundRow.code == code).with_for_update()).one_or_none()
     return row or _no_such(session, code)
 
@@ -200,4 +212,9 @@ def tell(
         "round": row.code,
         **facts,
     }
-    record(session, f"registration/{row.code}", said, private=private)
+    record(session, subject_of_round(row), said, private=private)
+
+
+def subject_of_round(row: RoundRow) -> str:
+    """Return whom the history's entries about a round are about."""
+    return f"registration/{row.code}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -231,3 +232,15 @@ def _against_round(number: int, values: Values, form: Form, around: Around) -> l
         else:
             reasons.append(because(number, heading, "has-certificate", serial=serial, heading=old))
     return reasons
+
+
+def months_after(day: date, months: int) -> date:
+    """
+    Return the same day so many months later, or the last of its month.
+
+    >>> months_after(date(2026, 1, 31), 1), months_after(date(2026, 11, 22), 24)
+    (datetime.date(2026, 2, 28), datetime.date(2028, 11, 22))
+    """
+    years, month = divmod(day.month - 1 + months, 12)
+    last = monthrange(day.year + years, month + 1)[1]
+    return date(day.year + years, month + 1, min(day.day, last))

@@ -121,6 +121,8 @@ class FormSet(_Data):
     provider: str
     effective_from: date
     effective_until: date | None = None
+    #: For so many months after the last that happened in a round its personal data is kept `[M]`.
+    keep_months: int = Field(default=24, ge=1)
     individual: Form
     organisation: Form
     identity: IdentityForm

@@ -12,9 +12,17 @@ from sqlalchemy import make_url
 
 from infra.services import using
 from tasks.people.desk_roles import WALLS, role_name
+from tasks.registration.answers import confirm, submit
+from tasks.registration.entries import take_list
+from tasks.registration.lists import consolidate
+from tasks.registration.sealing import sign_list_page
+from tests.tasks.registration.lists import deadline_passes, round_in, rows_of, somebody_of
 from tests.world import VECTORS, Said, World
 
 SECRET = "the password of a desk"
+
+#: The round of the office whose dossier is given, in SQL.
+_THEIR_ROUND = "'R-' || replace(split_part(%s, '-', 1), '.', '-') || '-1'"
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,17 @@ class Desk:
             )
 
 
+def collected(world: World, office: str, number: int) -> None:
+    """A registration round of an office whose one list is signed by its official."""
+    code, by = round_in(world, office), world.officer(office)
+    take_list(code, "TTVH", "individual", rows_of([somebody_of(number)]), by=by)
+    submit(code, "TTVH", "1/A", by=by)
+    confirm(code, "TTVH", "2/A", world.parts.clock.now().date(), by=by)
+    deadline_passes(world, code)
+    consolidate(code, "individual", "12/DS", by=by, official="lam")
+    sign_list_page(code, 1, world.signer(office, "lam"))
+
+
 @pytest.fixture(scope="module")
 def desk(running_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A desk of one office beside another office, both with everything that an office has."""
@@ -71,6 +90,8 @@ def desk(running_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iter
         assert made.code == 0, made.err
         assert made.out == f"{office}  {role_name(office)}\n"
         own, other = world.frozen(office), world.signed(theirs)
+        for place, number in ((office, 1), (theirs, 2)):
+            collected(world, place, number)
         assert world.type("sign", "--list", "--office", theirs, by="ha").code == 1
         yield Desk(world, office, theirs, own, other, password)
         assert world.type("desk", "end", office).code == 0
@@ -91,6 +112,14 @@ def test_a_desk_sees_its_own_rows_and_none_of_another_office(desk: Desk) -> None
             "person",
             "credential",
             "history_entry",
+            "registration_round",
+            "registration_unit",
+            "registration_entry",
+            "registration_version",
+            "registration_person",
+            "registration_list",
+            "registration_paper",
+            "registration_signature",
         ):
             theirs = desk.world.ask(f"select count(*) from {table}")[0][0]
             ours = connection.execute(f"select count(*) from {table}").fetchone()  # type: ignore[arg-type]
@@ -109,6 +138,8 @@ def test_a_desk_sees_its_own_rows_and_none_of_another_office(desk: Desk) -> None
         "insert into counter_task (dossier, kind, ordinal, reason, opened_at) values (%s, 'x', 0, 'x', now())",
         "insert into outbox (dossier, asked, done, asked_at, not_before, attempts, fence) values (%s, 1, 0, now(), now(), 0, 0) on conflict (dossier) do update set asked = 9",
         "update register_entry set state = 'void' where dossier = %s",
+        f"update registration_person set content = '{{}}' where round = {_THEIR_ROUND}",
+        f"insert into registration_unit (round, code, place, name, mailbox, managed_by, nothing) values ({_THEIR_ROUND}, 'X', 9, 'X', '', '', false)",
     ],
 )
 def test_a_desk_writes_nothing_of_another_office(desk: Desk, statement: str) -> None:
@@ -135,6 +166,9 @@ def test_a_desk_cannot_move_its_own_rows_to_another_office(desk: Desk) -> None:
         "update procedure set body = '{{}}'",
         "insert into enrolment select repeat('0', 64), office, staff, now(), null from person",
         "delete from credential",
+        "delete from registration_person",
+        "update registration_version set commitment = ''",
+        "insert into registration_certificate select id, 'x', 'x', 'x', now(), now(), now() from registration_entry",
         "delete from history_entry",
         "update history_entry set entry = ''",
         "select content from history_payload",
@@ -181,6 +215,14 @@ def test_a_desk_s_commands_work_for_its_own_office_and_not_for_another(desk: Des
     done("leave-out", desk.own_code, 1, "--why", VECTORS / "reason.txt", staff="ha")
     done("examine", desk.own_code, 1)
     done("whoami")
+    round_code = f"R-{office.replace('.', '-')}-1"
+    form = tmp_path / "form.yaml"
+    form.write_text("".join(f"{k}: {v}\n" for k, v in somebody_of(9).items()), encoding="utf-8")
+    done("registration", "enter", round_code, "YTE", "--form", form, "--late-decision", "5/QĐ")
+    done("registration", "rows", round_code)
+    done("registration", "status", round_code)
+    other = desk.type("registration", "rows", f"R-{desk.theirs.replace('.', '-')}-1")
+    assert (other.code, "[CER-12]" in other.err) == (1, True)
     other = desk.type("show", desk.their_code)
     assert (other.code, "[DOS-01]" in other.err) == (1, True)
     other = desk.type("book", "--office", desk.theirs, *applicant)
