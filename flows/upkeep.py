@@ -21,6 +21,7 @@ from tasks.certificates.watching import watch
 from tasks.dossier import outbox
 from tasks.evidence.calendar import due
 from tasks.evidence.steps import lift
+from tasks.issued.lists import make_list
 
 
 @flow(name="sweep", persist_result=False)
@@ -52,6 +53,15 @@ async def checkpoint() -> State[None]:
     if kept.waits:
         raise Unavailable(f"{said}; still missing: {'; '.join(kept.waits)}")
     return Completed(message=said)
+
+
+@flow(name="standing-list", persist_result=False)
+async def standing_list() -> State[None]:
+    """Sign which results stand now, and lay the list into the archive."""
+    made = await asyncio.to_thread(make_list)
+    return Completed(
+        message=f"{made.valid} files stand, {made.ended} do not; the next list by {made.next_update}"
+    )
 
 
 @flow(name="certificates", persist_result=False)

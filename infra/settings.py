@@ -139,7 +139,7 @@ class Settings(BaseModel):
 
     #: What this history is called in its entries; it never changes once the first entry is written.
     history_log: str = "hoso"
-    #: The history's own signing key (Ed25519, PKCS #8 PEM); it signs checkpoints and nothing else.
+    #: The history's own signing key (Ed25519, PKCS #8 PEM); it signs checkpoints and standing lists.
     history_key_file: Path = Path("var/stack/secrets/history_key")
     #: Who keeps a second copy of each checkpoint: a folder of another office, or `mailto:` and its mailbox.
     history_witness: str = ""
@@ -147,6 +147,10 @@ class Settings(BaseModel):
     checkpoint_seconds: float = 60.0
     #: Hours that entries may wait for a stamped checkpoint before signing stops; 0: it never does.
     history_stamp_hours: float = 24.0
+
+    #: Hours until the next standing list is due, and years for which each one is locked [M].
+    standing_list_hours: float = 26.0
+    standing_list_years: int = 20
 
     #: The file of this desk's login; empty: one for each installation, below the user's state folder.
     session_file: Path | None = None

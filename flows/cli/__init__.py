@@ -48,6 +48,7 @@ ROOMS = {
     "authority": ("post", "mandate"),
     "explaining": ("signature",),
     "routes": ("route",),
+    "issuing": ("withdraw-result", "resend", "correction", "standing"),
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
     "preserving": ("evidence-calendar",),
     "keeping": ("evidence", "hold"),

@@ -220,12 +220,19 @@ def correct(
     applicant: Annotated[
         Path | None, typer.Option("--applicant", help="YAML file with what is to change of the applicant.")
     ] = None,
+    why: Annotated[
+        str,
+        typer.Option("--why", metavar="FILE", help="After issue: the reason in words; - for standard input."),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Correct an original or the applicant before anybody signed: --kind FILE, --original …, --applicant FILE."""
+    """Correct what nobody signed: --kind FILE, --original …, --applicant FILE; after issue, ask for it (--why)."""
     from tasks.certification import correcting
 
     presented = list(_originals(context.args))
+    if ordinal is not None and why:
+        _ask_correction(code, ordinal, kind, presented[0] if presented else None, why, as_json=as_json)
+        return
     if ordinal is not None and (kind or presented):
         new = presented[0] if presented else None
         named = words(kind, "What the original really is") if kind else None
@@ -239,6 +246,19 @@ def correct(
             way_out="“hoso correct CODE 1 --kind FILE”, “… 1 --original KIND FILE…”, or “… --applicant FILE”.",
         )
     _tell_received(code, as_json=as_json)
+
+
+def _ask_correction(
+    code: str, ordinal: int, kind: str | None, presented: Presented | None, why: str, *, as_json: bool
+) -> None:
+    """Ask that an issued result be corrected; somebody else decides."""
+    from tasks.issued.correcting import ask_correction
+
+    reason = words(why, "Why the issued result is wrong, for whoever decides")
+    named = words(kind, "What the original really is") if kind else None
+    number = ask_correction(code, ordinal, reason, kind=named, presented=presented, by=logged_in())
+    text = f"{code}  correction {number} of original {ordinal} is asked for; another official decides"
+    show({"code": code, "original": ordinal, "request": number}, as_json=as_json, text=text)
 
 
 def _applicant_in(file: Path) -> dict[str, str]:

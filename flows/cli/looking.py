@@ -9,12 +9,13 @@ import typer
 from sqlmodel import Session, col, select
 
 from flows.cli import app
-from flows.cli.printing import AsJson, show, table
+from flows.cli.printing import AsJson, readable, show, table
 from flows.standing import waiting, waiting_of
 from flows.timeline import life
 from infra.services import services
 from tasks.archival.tables import ArchivedObjectRow
 from tasks.certification.tables import PaymentRow
+from tasks.delivery.copies import copies_of
 from tasks.delivery.steps import legs_of
 from tasks.delivery.tables import PublicationRow
 from tasks.dossier.calendar import local
@@ -30,6 +31,8 @@ from tasks.dossier.tables import (
     OriginalRow,
 )
 from tasks.dossier.waiting import open_dossiers
+from tasks.issued.correcting import corrections_of
+from tasks.issued.standing import change_of
 from tasks.people.acting import Scope, acting_on, scope
 from tasks.people.desk import logged_in
 from tasks.signing.explaining import capacity_of
@@ -102,6 +105,15 @@ def show_life(
             (leg["channel"], leg["state"], leg["attempts"], leg["answer"]) for leg in described["legs"]
         ]
         table("Return", ("channel", "state", "tries", "answer"), leg_rows)
+    if described["copies"]:
+        copy_rows = [
+            (c["at"], c["original"], c["part"], c["channel"], c["to"], c["outcome"], c["sha256"][:16])
+            for c in described["copies"]
+        ]
+        columns = ("when", "original", "part", "channel", "to", "outcome", "SHA-256")
+        table("Copies sent", columns, copy_rows)
+    for said in after_issue(described):
+        show({}, as_json=False, text=said)
     if described["counter_tasks"]:
         task_rows = [(t["kind"], t["reason"], t["ended_at"]) for t in described["counter_tasks"]]
         table("At the counter", ("task", "reason", "ended"), task_rows)
@@ -112,6 +124,20 @@ def show_life(
         table("Archive", ("key", "mode", "kept until", "version"), object_rows)
     entry_rows = [(e["seq"], _when(e), e["event"], _who(e), e["to"]) for e in described["history"]]
     table("History", ("position", "when", "what", "by", "stage"), entry_rows)
+
+
+def after_issue(described: dict[str, Any]) -> list[str]:
+    """Return in sentences what became of a dossier's results after their issue, and what it corrects itself."""
+    said = [
+        f"original {o['ordinal']}: {o['standing']} since {readable(o['stood_until'])}"
+        + (f", in its place stands {o['replaced_by']}" if o["replaced_by"] else "")
+        for o in described["originals"]
+        if o["stood_until"]
+    ]
+    for request in described["corrections"]:
+        what = f"correction {request['id']} ({request['state']}) of {request['dossier']}/{request['ordinal']}"
+        said.append(what + (f", made in {request['new_dossier']}" if request["new_dossier"] else ""))
+    return said
 
 
 def _applicant(code: str, me: Actor) -> dict[str, Any]:
@@ -164,6 +190,21 @@ def describe(code: str) -> dict[str, Any]:
                 }
                 for leg in legs
             ],
+            "copies": [
+                {
+                    "original": c.ordinal,
+                    "part": c.part,
+                    "channel": c.channel,
+                    "to": c.address_kind,
+                    "outcome": c.outcome,
+                    "sha256": c.sha256,
+                    "at": c.at,
+                }
+                for c in copies_of(session, code)
+            ],
+            "corrections": [
+                r.model_dump(exclude={"files", "decision", "reason"}) for r in corrections_of(session, code)
+            ],
             "notices": [
                 {"kind": n.kind, "original": n.ordinal, "state": n.state, "answer": n.last_answer}
                 for n in session.exec(select(NoticeRow).where(NoticeRow.dossier == code))
@@ -182,6 +223,7 @@ def describe(code: str) -> dict[str, Any]:
 
 def _original(session: Session, original: OriginalRow) -> dict[str, Any]:
     """Return what is known of one original."""
+    change = change_of(session, original.dossier, original.ordinal)
     query = (
         select(DocumentRow)
         .where(
@@ -205,6 +247,8 @@ def _original(session: Session, original: OriginalRow) -> dict[str, Any]:
         "copies": original.copies,
         "fee": original.fee,
         "standing": str(original.standing),
+        "stood_until": change.at if change else None,
+        "replaced_by": change.replaced_by if change else None,
         "number": number_of(session, original.dossier, original.ordinal),
         "sha256": document.sha256 if document else None,
         "level": document.level if document else None,

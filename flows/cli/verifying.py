@@ -44,11 +44,23 @@ def verify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     lang: Annotated[Lang, typer.Option("--lang", help="Language of the report.")] = Lang.BOTH,
+    standing: Annotated[
+        Path | None,
+        typer.Option("--standing", help="A standing list at hand; it says whether the result still stands."),
+    ] = None,
+    standing_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--standing-key",
+            help="The key that signs the lists (what “hoso history key” prints); without it, *.key among the anchors.",
+        ),
+    ] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="Judge as of this moment (ISO 8601) instead of now.")
     ] = None,
 ) -> None:
     """Check signed PDFs: exit 0 valid, 1 not valid, 3 cannot be decided, 4 unreadable; several files: the worst."""
+    from flows.cli.standings import exit_code, read_standings
     from infra.pdf.verifying import verify as examine
     from infra.pdf.verifying.findings import EXIT_CODES, worst
     from infra.pdf.verifying.folder import Folder, read_folder
@@ -74,11 +86,14 @@ def verify(
         reports = look(ask_authorities(reports))
     reports = belonging(reports)
     verdict = worst(report.verdict for report in reports)
+    known = read_standings(standing, standing_key, anchors)
+    stands = [known.of(_bytes(path), moment) for path in files]
     if as_json:
         data = [
             {
                 **report.as_json(),
                 "verdict": report.verdict.value,
+                "standing": {**stood.data, "vi": stood.vi, "en": stood.en},
                 "summary": {"vi": summary(report, "vi"), "en": summary(report, "en")},
                 "sentences": [
                     {
@@ -90,7 +105,7 @@ def verify(
                     for one in report.everything()
                 ],
             }
-            for report in reports
+            for report, stood in zip(reports, stands, strict=True)
         ]
         print(
             json.dumps(
@@ -100,10 +115,22 @@ def verify(
             )
         )
     else:
-        for report in reports:
-            texts = [printed(report, one) for one in ("vi", "en") if lang in (one, "both")]
+        for report, stood in zip(reports, stands, strict=True):
+            texts = [
+                f"{printed(report, one)}\n\n{stood.vi if one == 'vi' else stood.en}"
+                for one in ("vi", "en")
+                if lang in (one, "both")
+            ]
             print("\n\n".join(texts), end="\n\n")
-    sys.exit(EXIT_CODES[verdict])
+    sys.exit(exit_code(EXIT_CODES[verdict], stands, asked=standing is not None))
+
+
+def _bytes(path: Path) -> bytes:
+    """Return a file's bytes; nothing of one that cannot be opened, which its report says."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _report(path: Path, examine: Callable[[str, bytes], Report]) -> Report:

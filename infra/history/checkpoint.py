@@ -82,11 +82,20 @@ class Verifier:
 
 def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
     """Return the signed note of a checkpoint; the log's name is the signer's name."""
-    if not _NAME.fullmatch(checkpoint.log):
-        raise Broken(f"“{checkpoint.log}” cannot sign: a log's name has neither blanks nor plus signs")
-    text = checkpoint.text()
-    signature = Verifier.of(checkpoint.log, key).hash + key.sign(text.encode())
-    return f"{text}\n{_DASH} {checkpoint.log} {base64.b64encode(signature).decode()}\n"
+    return sign_text(checkpoint.text(), checkpoint.log, key)
+
+
+def sign_text(text: str, name: str, key: Ed25519PrivateKey) -> str:
+    """
+    Return a signed note of a text that ends with a newline, signed under a name.
+
+    The name is part of what a verifier looks for, so one key under two names signs two kinds of notes,
+    and none of the one kind is ever taken for one of the other.
+    """
+    if not _NAME.fullmatch(name):
+        raise Broken(f"“{name}” cannot sign: a log's name has neither blanks nor plus signs")
+    signature = Verifier.of(name, key).hash + key.sign(text.encode())
+    return f"{text}\n{_DASH} {name} {base64.b64encode(signature).decode()}\n"
 
 
 def opened(note: str, verifier: Verifier) -> Checkpoint:
@@ -95,16 +104,21 @@ def opened(note: str, verifier: Verifier) -> Checkpoint:
 
     Raises `Broken` when the note is malformed, of another log, or not signed by this key.
     """
+    checkpoint = _read(opened_text(note, verifier))
+    if checkpoint.log != verifier.name:
+        raise Broken(f"the checkpoint is of another history, {checkpoint.log}")
+    return checkpoint
+
+
+def opened_text(note: str, verifier: Verifier) -> str:
+    """Return the text of a note that this key has signed under this name; raises `Broken` otherwise."""
     text, separator, lines = note.partition("\n\n")
     if not separator or not note.endswith("\n"):
         raise Broken("that is not a signed note")
     text += "\n"
     if not any(_signs(line, text, verifier) for line in lines.splitlines()):
-        raise Broken(f"the checkpoint is not signed by {verifier.name}+{verifier.hash.hex()}")
-    checkpoint = _read(text)
-    if checkpoint.log != verifier.name:
-        raise Broken(f"the checkpoint is of another history, {checkpoint.log}")
-    return checkpoint
+        raise Broken(f"the note is not signed by {verifier.name}+{verifier.hash.hex()}")
+    return text
 
 
 def _signs(line: str, text: str, verifier: Verifier) -> bool:

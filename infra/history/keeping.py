@@ -21,7 +21,7 @@ from infra.history.tree import inclusion_proof, root
 
 
 def read_key(file: Path) -> Ed25519PrivateKey:
-    """Return the history's own signing key from a PEM file (PKCS #8); it signs nothing but checkpoints."""
+    """Return the history's own signing key from a PEM file (PKCS #8); it signs checkpoints and standing lists."""
     try:
         key = load_pem_private_key(file.read_bytes(), password=None)
     except (OSError, ValueError) as error:

@@ -19,6 +19,7 @@ import tasks.dossier.register
 import tasks.dossier.routes
 import tasks.dossier.tables
 import tasks.evidence.tables
+import tasks.issued.tables
 import tasks.people.tables
 import tasks.registration.tables
 import tasks.signing.tables  # noqa: F401  the metadata is complete once all tables are imported

@@ -165,8 +165,8 @@ def _is_unsigned(session: Session, original: OriginalRow) -> None:
         raise Forbidden(
             f"original {original.ordinal} of {original.dossier} is signed and is not corrected any more.",
             rule="CERT-23",
-            way_out="Let it be returned, and open a new dossier for the corrected copy; before the last signature "
-            "the next official can leave it out.",
+            way_out="Let it be returned, then ask for a correction: “hoso correct CODE ORDINAL --why FILE”; before the"
+            " last signature the next official can leave it out.",
         )
 
 

@@ -47,6 +47,8 @@ class Receipt:
     paid: str | None = None  # number of the payment receipt, when it was paid at once
     extended_by: int = 0
     agreed: bool = False
+    free: bool = False  # the office corrects its own mistake, and nothing is owed
+    examiner: str = ""  # who compared the originals, when that is not who receives
 
 
 def receive(code: str, originals: Sequence[Presented], receipt: Receipt, *, by: Actor) -> Opened:
@@ -66,7 +68,7 @@ def receive(code: str, originals: Sequence[Presented], receipt: Receipt, *, by: 
         dossier = hold(session, code)
         by = acting_on(session, by, "receive", dossier)
         _check_first(dossier)
-        _receive(session, dossier, procedure, scanned, receipt, by)
+        take_in(session, dossier, procedure, scanned, receipt, by)
     return Opened(code=code)
 
 
@@ -85,7 +87,7 @@ def receive_walk_in(
         if before := answered_before(session, opening):
             return before
         dossier, opened = open_dossier(session, opening, office, by=by, walk_in=True)
-        _receive(session, dossier, procedure, scanned, receipt, by)
+        take_in(session, dossier, procedure, scanned, receipt, by)
         return opened
 
 
@@ -101,7 +103,7 @@ def supply(code: str, originals: Sequence[Presented], *, by: Actor) -> None:
         dossier = hold(session, code)
         by = acting_on(session, by, "supply", dossier)
         _check_asked(dossier)
-        amount = _add_originals(session, dossier, procedure, scanned, by)
+        amount = _add_originals(session, dossier, procedure, scanned, by.staff)
         come_back(session, dossier, Telling(event="supplement:received", by=by))
         _charge(session, dossier, amount, None, by)
 
@@ -132,7 +134,7 @@ def _check_asked(dossier: DossierRow) -> None:
         )
 
 
-def _receive(
+def take_in(
     session: Session,
     dossier: DossierRow,
     procedure: Procedure,
@@ -140,20 +142,21 @@ def _receive(
     receipt: Receipt,
     by: Actor,
 ) -> None:
-    """Write down a receipt in the caller's transaction."""
+    """Write down a receipt in the caller's transaction; the files of its originals are stored already."""
     _check_checklist(procedure, receipt)
     limit = procedure.time_limit.rule()
     check_extension(receipt.extended_by, limit, agreed_in_writing=receipt.agreed)
     office = office_of(session, dossier.resolving_office)
     moment = now(session)
     dossier.received_at = moment
-    dossier.examiner = by.staff
+    dossier.examiner = receipt.examiner or by.staff
     dossier.extended_by = receipt.extended_by
     dossier.due_at = due_at(moment, limit, office.calendar(), extended_by=receipt.extended_by)
     applicant = session.get_one(ApplicantRow, dossier.code)
     applicant.kin_of = sorted({*applicant.kin_of, *receipt.kin_of})
     session.add(applicant)
-    amount = _add_originals(session, dossier, procedure, scanned, by)
+    examiner = receipt.examiner or by.staff
+    amount = _add_originals(session, dossier, procedure, scanned, examiner, free=receipt.free)
     facts: dict[str, Json] = {"originals": len(scanned), "due_at": dossier.due_at.isoformat(), "fee": amount}
     move_to(session, dossier, Stage.RECEIVED, Telling(event="dossier:received", by=by, facts=facts))
     owe_notice(session, dossier.code, "receipt", facts={"paid": amount == 0 or receipt.paid is not None})
@@ -174,14 +177,21 @@ def _check_checklist(procedure: Procedure, receipt: Receipt) -> None:
 
 
 def _add_originals(
-    session: Session, dossier: DossierRow, procedure: Procedure, scanned: Sequence[Scanned], by: Actor
+    session: Session,
+    dossier: DossierRow,
+    procedure: Procedure,
+    scanned: Sequence[Scanned],
+    examiner: str,
+    *,
+    free: bool = False,
 ) -> int:
     """Add originals behind those that are there, and return what they cost together in đồng."""
     amount = 0
     first = len(originals_of(session, dossier.code)) + 1
     for ordinal, one in enumerate(scanned, start=first):
         presented = one.presented
-        price = fee(one.declared, presented.copies, procedure.fee) if procedure.fee else 0
+        owed = procedure.fee if not free else None
+        price = fee(one.declared, presented.copies, owed) if owed else 0
         session.add(
             OriginalRow(
                 dossier=dossier.code,
@@ -191,7 +201,7 @@ def _add_originals(
                 copies=presented.copies,
                 fee=price,
                 compared_pages=one.declared,
-                compared_by=by.staff,
+                compared_by=examiner,
                 compared_at=now(session),
                 foreign=presented.foreign,
                 legalised=presented.legalised,

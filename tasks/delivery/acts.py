@@ -1,6 +1,8 @@
-"""What a clerk does about returning a result: hand over, give another address, confirm."""
+"""What a clerk does about returning a result: hand over, give another address, confirm, send it once more."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from sqlmodel import Session, col, select
 
@@ -8,11 +10,13 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
-from tasks.delivery.steps import HAND_OVER, open_task
+from tasks.delivery.copies import files_of, list_copies
+from tasks.delivery.steps import DELIVERED, HAND_OVER, legs_of, open_task, valid_originals
 from tasks.delivery.tables import LegRow
-from tasks.dossier.lifecycle import Stage
+from tasks.dossier.lifecycle import ISSUED, Stage
 from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, procedure_of, tell
 from tasks.dossier.procedures import check_channels
+from tasks.dossier.releases import released
 from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DossierRow
 from tasks.people.acting import acting_on
 
@@ -31,6 +35,8 @@ def hand_over(code: str, collector: str, identity: str, *, by: Actor) -> None:
         leg = _leg(session, dossier, "paper")
         if leg.ended_at is not None:
             return
+        sent = [f for o in valid_originals(session, code) for f in files_of(o.ordinal, released(session, o))]
+        list_copies(session, code, channel="paper", errand=leg.errand, files=sent, outcome="collected")
         leg.state = "collected"
         leg.ended_at = now(session)
         session.add(leg)
@@ -69,6 +75,63 @@ def redirect(code: str, channel: str, *, email: str | None, account: str | None,
         telling = Telling(event="leg:redirected", by=by, facts={"channel": channel}, private=private)
         tell(session, dossier, telling)
         ask_to_continue(session, code)
+
+
+def resend(code: str, channel: str | None = None, *, by: Actor) -> list[str]:
+    """
+    Send an issued result once more, exactly as it is kept, and return the channels that it goes by.
+
+    Nothing is signed again. Without a channel it goes by those that brought it before; to another address
+    with “hoso redirect” while it is on its way. A sending that is still under way is not doubled. Raises
+    `Forbidden` for what was not issued (DOS-06), what stands no more, and what nobody knows the address of.
+    """
+    with services().database.transaction() as session:
+        dossier = hold(session, code)
+        by = acting_on(session, by, "resend", dossier)
+        legs = {leg.channel: leg for leg in legs_of(session, code)}
+        _can_be_sent_again(session, dossier, legs)
+        known = [c for c, leg in legs.items() if leg.state in DELIVERED or leg.ended_at is None]
+        channels = [channel] if channel else known
+        if not channels or (channel and channel not in legs):
+            raise Forbidden(
+                f"the result of {code} was never returned by {channel or 'any channel'}.",
+                rule="DOS-22",
+                way_out=f"It went by {', '.join(legs) or 'none'}; name one of them with --channel.",
+            )
+        applicant = session.get_one(ApplicantRow, code)
+        check_channels(
+            procedure_of(session, dossier), channels, email=applicant.email, account=applicant.account
+        )
+        again = [one for one in channels if legs[one].ended_at is not None]
+        for one in again:
+            leg = legs[one]
+            leg.state = "at-counter" if one == "paper" else "queued"
+            leg.next_try_at = leg.ended_at = None
+            leg.errand += 1
+            leg.attempts = 0
+            session.add(leg)
+            if one == "paper":
+                open_task(session, code, "hand-over", HAND_OVER)
+            tell(session, dossier, Telling(event="leg:resent", by=by, facts={"channel": one}))
+        if again:
+            ask_to_continue(session, code)
+        return channels
+
+
+def _can_be_sent_again(session: Session, dossier: DossierRow, legs: Mapping[str, LegRow]) -> None:
+    """Refuse to send again what was not returned yet, or what stands no more."""
+    if dossier.stage not in ISSUED - {Stage.SIGNED} or not legs:
+        raise Forbidden(
+            f"dossier {dossier.code} stands at {dossier.stage}; its result was not returned yet.",
+            rule="DOS-06",
+            way_out="While it is on its way, “hoso redirect” tries a channel again.",
+        )
+    if not valid_originals(session, dossier.code):
+        raise Forbidden(
+            f"no result of {dossier.code} stands any more; what was withdrawn or replaced is not sent again.",
+            rule="DOS-25",
+            way_out="“hoso show” names what stands in its place.",
+        )
 
 
 def confirm(code: str, channel: str, *, by: Actor) -> None:

@@ -21,7 +21,7 @@ from tasks.dossier.tables import ApplicantRow, NoticeRow, StatusReportRow
 OPEN = ("owed", "trying", "awaiting-seal")
 
 #: Papers that the applicant must know of; a receipt is handed over at once, a booking is known to who booked.
-HANDED_OVER = frozenset({"declined", "supplement", "stopped"})
+HANDED_OVER = frozenset({"declined", "supplement", "stopped", "result-withdrawn"})
 
 
 def notices_due(code: str, *, only: str | None = None) -> list[int]:
@@ -54,10 +54,17 @@ def send_notice(code: str, notice_id: int) -> str:
         notice.ambiguous += notice.state == "trying"
         notice.state = "trying"
         office = office_of(session, dossier.office)
-        email = session.get_one(ApplicantRow, code).email
+        applicant = session.get_one(ApplicantRow, code)
+        email = applicant.email
         notice.attempts += 1
         session.add(notice)
     pdf = None if notice.kind == "booked" else paper_of(code, notice)
+    # A notice that names no channel goes by e-mail; one about copies that were sent follows each of them.
+    channel = notice.facts.get("channel", "email")
+    if channel == "portal" and pdf is not None:
+        return _deposit(code, notice, applicant.account, pdf)
+    if channel == "paper":
+        return _end(code, notice_id, "at-counter", "its copy was handed over on paper", None, 0)
     if not email:
         return _end(code, notice_id, "at-counter", "no e-mail address", None, 0)
     errand = message_id(f"{code}/{notice.kind}/{notice.ordinal}/{notice.occasion}", office.mailbox)
@@ -82,6 +89,22 @@ def unanswered(code: str) -> bool:
     """Whether a message was put off because the mail server said nothing at all to its last try."""
     with services().database.transaction() as session:
         return any(n.state == "owed" and n.last_answer.startswith("0 ") for n in _owed(session, code))
+
+
+def _deposit(code: str, notice: NoticeRow, account: str | None, pdf: bytes) -> str:
+    """Put a paper into the applicant's account, which knows it by its id; what is refused goes to the counter."""
+    portal, notice_id = services().portal, notice.id or 0
+    if portal is None or not account:
+        return _end(code, notice_id, "at-counter", "no account that it could go to", None, 0)
+    name = f"{code}-{notice.ordinal}-{notice.kind}.pdf"
+    try:
+        portal.deposit(account=account, deposit_id=f"{code}/{name}", filename=name, content=pdf)
+    except Forbidden as error:
+        return _end(code, notice_id, "at-counter", error.message, None, 0)
+    except Unavailable as error:
+        wait = now_plus(PATIENCE[min(notice.attempts, len(PATIENCE)) - 1].total_seconds())
+        return _end(code, notice_id, "owed", str(error), wait, 0)
+    return _end(code, notice_id, "sent", "deposited", None, 0)
 
 
 def papers_to_seal(code: str) -> list[int]:

@@ -16,6 +16,7 @@ from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.papers import PAPER_FIELD, UNSEALED, Paper, find, keep, read, store_content
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
+from tasks.dossier.register import number_of
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, NoticeRow, OriginalRow
 from tasks.forms import (
     Applicant,
@@ -37,12 +38,14 @@ TITLES = {
     "declined": "Thông báo từ chối chứng thực",
     "supplement": "Phiếu yêu cầu bổ sung, hoàn thiện hồ sơ",
     "stopped": "Thông báo dừng giải quyết hồ sơ",
+    "result-withdrawn": "Thông báo thu hồi kết quả",
 }
 
 _LETTERS = {
     "declined": LetterKind.DECLINED,
     "supplement": LetterKind.SUPPLEMENT,
     "stopped": LetterKind.STOP,
+    "result-withdrawn": LetterKind.WITHDRAWN,
 }
 
 _WAYS = {
@@ -118,7 +121,9 @@ def _named(code: str, notice: NoticeRow) -> Paper:
     """Return what a paper is called among the documents of its dossier."""
     if notice.kind == "receipt":
         return Paper(dossier=code, kind="receipt", revision=notice.occasion)
-    return Paper(dossier=code, kind=f"letter-{notice.kind}", ordinal=notice.ordinal, revision=notice.occasion)
+    # One letter for all channels that it goes by.
+    revision = 0 if "channel" in notice.facts else notice.occasion
+    return Paper(dossier=code, kind=f"letter-{notice.kind}", ordinal=notice.ordinal, revision=revision)
 
 
 def _is_sealed_kind(session: Session, code: str, notice: NoticeRow) -> bool:
@@ -130,6 +135,7 @@ class _Maker:
     """Reads what papers need of one dossier, in one transaction."""
 
     def __init__(self, session: Session, code: str, moment: datetime) -> None:
+        self.session = session
         self.moment = local(moment)
         self.dossier: DossierRow = look_at(session, code)
         self.office: OfficeData = office_of(session, self.dossier.office)
@@ -206,6 +212,7 @@ class _Maker:
             points=_points(facts),
             received=local(received) if received else None,
             original=next((o.kind for o in self.originals if o.ordinal == notice.ordinal), ""),
+            result=number_of(self.session, self.dossier.code, notice.ordinal) or "",
         )
 
 

@@ -12,6 +12,7 @@ from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.mail import Outcome
 from infra.services import services
+from tasks.delivery.copies import SentFile, files_of, list_copies
 from tasks.delivery.letters import NOTE, result_message
 from tasks.delivery.rules import Next, after, message_id
 from tasks.delivery.tables import LegRow, PublicationRow
@@ -37,6 +38,9 @@ from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DossierRow, Origi
 DELIVERED = frozenset({"accepted", "collected", "confirmed"})
 
 
+#: How the copies of a try are listed, by how it ended; what was refused reached nobody.
+_ARRIVED = {"accepted": "accepted", "ambiguous": "in doubt"}
+
 #: What a clerk has to do for a paper leg.
 HAND_OVER = "the applicant collects the paper at the counter"
 
@@ -53,13 +57,14 @@ class _Errand:
     office: OfficeData
     certified: bool
     files: tuple[tuple[str, bytes], ...]
+    sent: tuple[SentFile, ...]
 
 
 def open_legs(code: str) -> bool:
     """Open one leg for each channel that the applicant chose; opening them again changes nothing."""
     with services().database.transaction() as session:
         dossier = hold(session, code)
-        if dossier.stage != Stage.SIGNED or legs_of(session, code):
+        if dossier.stage != Stage.SIGNED or legs_of(session, code) or not valid_originals(session, code):
             return False
         for channel in dossier.channels:
             _open_leg(session, dossier, channel)
@@ -70,6 +75,8 @@ def legs_due(code: str) -> list[str]:
     """Return the channels whose leg can be tried now."""
     with services().database.transaction() as session:
         moment = now(session)
+        if not valid_originals(session, code):
+            return []  # What was taken back meanwhile goes to nobody.
         return [
             leg.channel
             for leg in legs_of(session, code)
@@ -124,13 +131,17 @@ def publish(code: str) -> bool:
 
 
 def finish_return(code: str) -> bool:
-    """Call a dossier returned when every leg has ended and one of them well; return whether it is now."""
+    """
+    Call a dossier returned when every leg has ended and one of them well; return whether it is now.
+
+    Where every result was taken back before it reached anybody, nothing is left to return.
+    """
     with services().database.transaction() as session:
         dossier = hold(session, code)
         legs = legs_of(session, code)
         if dossier.stage != Stage.SIGNED or any(leg.ended_at is None for leg in legs):
             return False
-        if not any(leg.state in DELIVERED for leg in legs):
+        if not any(leg.state in DELIVERED for leg in legs) and valid_originals(session, code):
             return False  # Nobody has the result yet: a clerk has a counter task for it.
         facts: dict[str, Json] = {"legs": {leg.channel: leg.state for leg in legs}}
         move_to(session, dossier, Stage.RETURNED, Telling(event="result:returned", facts=facts))
@@ -194,16 +205,18 @@ def _begin(code: str, channel: str) -> _Errand | None:
             return None
         office = office_of(session, dossier.office)
         applicant = session.get_one(ApplicantRow, code)
+        documents = [(o, released(session, o)) for o in valid_originals(session, code)]
+        sent = [file for original, result in documents for file in files_of(original.ordinal, result)]
         if leg.state == "trying":
             # An earlier try died before its answer was written down: what it sent may have arrived.
             leg.ambiguous += 1 if channel == "email" else 0
             tell(session, dossier, Telling(event="leg:interrupted", facts={"channel": channel}))
+            list_copies(session, code, channel=channel, errand=leg.errand, files=sent, outcome="in doubt")
         leg.attempts += 1
         leg.state = "trying"
         leg.message_id = message_id(f"{code}/{channel}/{leg.errand}", office.mailbox)
         session.add(leg)
         tell(session, dossier, Telling(event="leg:tried", facts={"channel": channel, "try": leg.attempts}))
-        documents = [(o, released(session, o)) for o in valid_originals(session, code)]
         certified = procedure_of(session, dossier).kind == "certification"
         address = applicant.account if channel == "portal" else applicant.email
     files: list[tuple[str, bytes]] = []
@@ -220,6 +233,7 @@ def _begin(code: str, channel: str) -> _Errand | None:
         office=office,
         certified=certified,
         files=tuple(files),
+        sent=tuple(sent),
     )
 
 
@@ -274,6 +288,16 @@ def _end(
     with services().database.transaction() as session:
         dossier = hold(session, errand.code)
         leg = session.get_one(LegRow, (errand.code, errand.channel))
+        if outcome := _ARRIVED.get(following.state):
+            # Whatever became of the leg meanwhile: these bytes are in somebody's hands, or may be.
+            list_copies(
+                session,
+                errand.code,
+                channel=errand.channel,
+                errand=errand.errand,
+                files=errand.sent,
+                outcome=outcome,
+            )
         if leg.ended_at is not None:
             return leg.state
         if leg.errand != errand.errand:

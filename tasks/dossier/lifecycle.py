@@ -44,6 +44,8 @@ class Standing(StrEnum):
     APPROVED = "approved"  # signed by every official of its route
     SEALED = "sealed"  # signed by the agency too
     VALID = "valid"  # validated and released
+    WITHDRAWN = "withdrawn"  # its result was taken back after its issue
+    REPLACED = "replaced"  # a corrected result stands in its place
     DECLINED = "declined"  # refused with R1–R6
     DROPPED = "dropped"  # its dossier was withdrawn or stopped for good
 
@@ -53,6 +55,9 @@ GONE: frozenset[Standing] = frozenset({Standing.DECLINED, Standing.DROPPED})
 
 #: Stages in which the clock of the time limit stands still (DOS-06: codes 5, 6 and 8).
 PAUSED: frozenset[Stage] = frozenset({Stage.SUPPLEMENT_ASKED, Stage.PAYMENT_DUE, Stage.STOPPED})
+
+#: Stages in which results may be in somebody's hands: from here on they are corrected or withdrawn by name.
+ISSUED: frozenset[Stage] = frozenset({Stage.SIGNED, Stage.RETURNED, Stage.ARCHIVED})
 
 #: Stages after which nothing more happens.
 ENDED: frozenset[Stage] = frozenset(
@@ -145,6 +150,9 @@ _BEHIND: tuple[tuple[Standing, Stage], ...] = (
     (Standing.APPROVED, Stage.AWAITING_SEAL),
     (Standing.SEALED, Stage.AWAITING_SEAL),
     (Standing.VALID, Stage.SIGNED),
+    # What was taken back or replaced after its issue was signed all the same.
+    (Standing.WITHDRAWN, Stage.SIGNED),
+    (Standing.REPLACED, Stage.SIGNED),
 )
 
 

@@ -138,6 +138,7 @@ class LetterKind(StrEnum):
     APOLOGY = "apology"  # 04: late, with a new time
     STOP = "stop"  # 05: work on the dossier ends
     FEE = "fee"  # what is to be paid before work goes on
+    WITHDRAWN = "withdrawn"  # an issued result stands no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +155,10 @@ class Letter:
     #: Reasons, or papers to bring, or items to pay: one a paragraph, numbered when there are several.
     points: tuple[str, ...]
     received: datetime | None = None
-    #: DECLINED: the original's kind.
+    #: DECLINED, WITHDRAWN: the original's kind.
     original: str = ""
+    #: WITHDRAWN: the result's number, `07/2026-SCT/BS`, where it has one.
+    result: str = ""
     #: SUPPLEMENT, FEE: until when; APOLOGY: the new time.
     until: datetime | None = None
     #: APOLOGY: the time that was promised.

@@ -1,0 +1,1 @@
+"""Results after their issue: withdrawn, corrected, and said to stand or not by a signed list."""
