@@ -48,6 +48,8 @@ TYPED: dict[str, tuple[str, ...]] = {
     "hand-over": ("hand-over", "CODE", "--collector", COLLECTOR),
     "redirect": ("redirect", "CODE", "--channel", "email"),
     "confirm": ("confirm", "CODE", "--channel", "email"),
+    "resend": ("resend", "CODE"),
+    "withdraw-result": ("withdraw-result", "CODE", "1", "--why", REASON),
     "archive": ("archive", "CODE"),
     "retry": ("retry", "CODE"),
     "show": ("show", "CODE"),
@@ -149,6 +151,7 @@ def test_every_act_of_a_command_is_tried_and_every_command_is_an_act_public_or_t
         "post",
         "mandate",
         "seal",
+        "correction",
     )
     elsewhere = {act for act in EXPECTED if act.split()[0] in groups}
     known = set(TYPED) | SPANNING | elsewhere
