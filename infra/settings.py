@@ -137,6 +137,11 @@ class Settings(BaseModel):
     #: Seconds to wait before what keeps a batch from going on is tried again; after the last one it stops.
     batch_patience: str = "5,15,60"
 
+    #: Hours of an office's own opening time before a promised time from which a dossier is nearly late.
+    near_hours: float = 4.0
+    #: The same after it, until the office's superior is told.
+    escalate_hours: float = 4.0
+
     #: What this history is called in its entries; it never changes once the first entry is written.
     history_log: str = "hoso"
     #: The history's own signing key (Ed25519, PKCS #8 PEM); it signs checkpoints and standing lists.

@@ -43,6 +43,7 @@ ROOMS = {
     "booking": ("book", "move", "cancel", "no-shows"),
     "counter": ("receive", "supply", "pay", "examine", "correct"),
     "examining": ("decline", "ask", "withdraw", "stop", "resume"),
+    "supervising": ("board", "postpone"),
     "signing": ("sign", "leave-out"),
     "sealing": ("seal",),
     "authority": ("post", "mandate"),

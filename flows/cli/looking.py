@@ -9,7 +9,7 @@ import typer
 from sqlmodel import Session, col, select
 
 from flows.cli import app
-from flows.cli.printing import AsJson, readable, show, table
+from flows.cli.printing import AsJson, OfficeOption, readable, show, table
 from flows.standing import waiting, waiting_of
 from flows.timeline import life
 from infra.services import services
@@ -37,8 +37,6 @@ from tasks.people.acting import Scope, acting_on, scope
 from tasks.people.desk import logged_in
 from tasks.signing.explaining import capacity_of
 from tasks.signing.tables import SignatureRow
-
-OfficeOption = Annotated[str | None, typer.Option("--office", help="Only this office.")]
 
 
 @app.command()

@@ -13,6 +13,7 @@ import typer
 from tasks.dossier.calendar import local
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+OfficeOption = Annotated[str | None, typer.Option("--office", help="Only this office.")]
 
 
 def say(text: str, *, colour: str | None = None) -> None:

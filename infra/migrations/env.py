@@ -22,7 +22,8 @@ import tasks.evidence.tables
 import tasks.issued.tables
 import tasks.people.tables
 import tasks.registration.tables
-import tasks.signing.tables  # noqa: F401  the metadata is complete once all tables are imported
+import tasks.signing.tables
+import tasks.supervision.tables  # noqa: F401  the metadata is complete once all tables are imported
 from infra.database import connection_url
 from infra.settings import Settings
 from tasks.people.desk_roles import raise_walls

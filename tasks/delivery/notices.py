@@ -21,7 +21,7 @@ from tasks.dossier.tables import ApplicantRow, NoticeRow, StatusReportRow
 OPEN = ("owed", "trying", "awaiting-seal")
 
 #: Papers that the applicant must know of; a receipt is handed over at once, a booking is known to who booked.
-HANDED_OVER = frozenset({"declined", "supplement", "stopped", "result-withdrawn"})
+HANDED_OVER = frozenset({"declined", "supplement", "stopped", "postponed", "result-withdrawn"})
 
 
 def notices_due(code: str, *, only: str | None = None) -> list[int]:

@@ -39,6 +39,7 @@ TITLES = {
     "supplement": "Phiếu yêu cầu bổ sung, hoàn thiện hồ sơ",
     "stopped": "Thông báo dừng giải quyết hồ sơ",
     "result-withdrawn": "Thông báo thu hồi kết quả",
+    "postponed": "Phiếu xin lỗi và hẹn lại ngày trả kết quả",
 }
 
 _LETTERS = {
@@ -46,6 +47,7 @@ _LETTERS = {
     "supplement": LetterKind.SUPPLEMENT,
     "stopped": LetterKind.STOP,
     "result-withdrawn": LetterKind.WITHDRAWN,
+    "postponed": LetterKind.APOLOGY,
 }
 
 _WAYS = {
@@ -213,7 +215,14 @@ class _Maker:
             received=local(received) if received else None,
             original=next((o.kind for o in self.originals if o.ordinal == notice.ordinal), ""),
             result=number_of(self.session, self.dossier.code, notice.ordinal) or "",
+            until=_time(facts, "until"),
+            promised=_time(facts, "promised"),
         )
+
+
+def _time(facts: dict[str, Any], name: str) -> datetime | None:
+    """Return a moment among the facts of a notice, as the wall's clocks show it."""
+    return local(datetime.fromisoformat(facts[name])) if name in facts else None
 
 
 def _points(facts: dict[str, Any]) -> tuple[str, ...]:

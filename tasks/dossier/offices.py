@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import date, time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from infra.errors import Forbidden
 from tasks.dossier.calendar import Calendar, Hours
@@ -78,10 +78,19 @@ class OfficeData(_Data):
     sequence_width: int = Field(default=4, ge=4, le=7)
     seal: Seal
     officers: tuple[Officer, ...]
+    #: Who is told of what is late for long, by staff code; empty: the office's mailbox only.
+    superior: str = ""
     #: Whether the head decides alone or a collective does, and how signature blocks are worded (AUTH-01).
     regime: RegimeSaid = RegimeSaid()
     #: Posts, who holds them, mandates: kept as rows of their own, so what is stored of an office leaves them out.
     authority: AuthoritySaid = Field(default=AuthoritySaid(), exclude=True)
+
+    @model_validator(mode="after")
+    def _superior_works_here(self) -> Self:
+        """Refuse a superior whom nobody could write to."""
+        if self.superior and not any(o.staff == self.superior and o.email for o in self.officers):
+            raise ValueError(f"superior {self.superior} is no officer of {self.code} with an e-mail address")
+        return self
 
     def calendar(self) -> Calendar:
         """Return the office's working days and hours."""

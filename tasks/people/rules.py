@@ -67,6 +67,8 @@ ACTS: Mapping[str, Act] = {
     "withdraw": _COUNTER,
     "stop": _COUNTER,
     "resume": _COUNTER,
+    "postpone": Act(roles=("supervisor", "clerk")),
+    "board": _READING,
     "route drop": Act(roles=("supervisor",)),
     "sign": _OFFICIAL,
     "leave-out": _OFFICIAL,

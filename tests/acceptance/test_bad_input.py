@@ -364,6 +364,7 @@ WITH_A_CODE: dict[str, tuple[str, ...]] = {
     "withdraw": ("--why", REASON),
     "stop": ("--why", REASON),
     "resume": ("--why", REASON),
+    "postpone": ("--days", "1", "--why", REASON),
     "leave-out": ("1", "--why", REASON, "--by", "ha"),
     "seal": ("1",),
     "hand-over": ("--collector", COLLECTOR),

@@ -144,7 +144,7 @@ class Scan(_Data):
 
 
 #: The papers that an office writes about a dossier.
-PaperKind = Literal["receipt", "declined", "supplement", "stopped", "result-withdrawn"]
+PaperKind = Literal["receipt", "declined", "supplement", "stopped", "postponed", "result-withdrawn"]
 
 
 class Procedure(_Data):

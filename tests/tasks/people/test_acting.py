@@ -43,6 +43,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "withdraw": ("withdraw", "CODE", "--why", REASON),
     "stop": ("stop", "CODE", "--why", REASON),
     "resume": ("resume", "CODE", "--why", REASON),
+    "postpone": ("postpone", "CODE", "--days", "1", "--why", REASON),
     "route drop": ("route", "drop", "CODE", "1", "official_1", "--why", REASON),
     "leave-out": ("leave-out", "CODE", "1", "--why", REASON),
     "hand-over": ("hand-over", "CODE", "--collector", COLLECTOR),
@@ -64,7 +65,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 }
 
 #: Those that are about a whole office or several dossiers; each has a test of its own here or beside its stage.
-SPANNING = {"sign", "list", "results", "register", "evidence-calendar"}
+SPANNING = {"sign", "list", "board", "results", "register", "evidence-calendar"}
 
 ROLES = ("clerk", "official", "supervisor", "administrator", "auditor", "portal")
 

@@ -1,0 +1,71 @@
+"""Commands of supervisors: the board, and a new time with an apology."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import app
+from flows.cli.printing import AsJson, OfficeOption, show, table
+from flows.cli.private import Why, words
+from infra.services import services
+from tasks.dossier.calendar import local
+from tasks.people.acting import scope
+from tasks.people.desk import logged_in
+from tasks.supervision.board import open_as_csv, read_board
+from tasks.supervision.postponing import postpone as give_new_time
+
+
+@app.command()
+def board(
+    office: OfficeOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--csv", help="Write every open dossier into this file too.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is open by office and stage, and what is late or nearly so."""
+    me = logged_in()
+    with services().database.transaction() as session:
+        seen = scope(session, me, "board", office=office)
+        found = read_board(session, seen=seen, office=office)
+        if out is not None:
+            out.write_bytes(b"".join(open_as_csv(session, seen=seen, office=office)))
+    if as_json:
+        show(found, as_json=True, text="")
+        return
+    typer.echo(
+        f"{local(found.at):%Y-%m-%d %H:%M:%S}: {found.open} open, {found.late} late, {found.near} nearly late"
+    )
+    table(
+        "Open",
+        ("office", "stage", "open", "late", "nearly late", "oldest"),
+        [(c.office, str(c.stage), c.open, c.late, c.near, c.oldest) for c in found.counts],
+    )
+    if found.named:
+        table(
+            "Late and nearly late",
+            ("dossier", "due", "pace", "waits for", "office"),
+            [(n.code, n.due_at, str(n.pace), n.waits_for, n.office) for n in found.named],
+        )
+
+
+@app.command()
+def postpone(
+    code: str,
+    days: Annotated[int, typer.Option("--days", min=1, help="Working days after the promised time.")],
+    why: Why = "",
+    agreed: Annotated[bool, typer.Option("--agreed", help="The applicant agreed in writing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a dossier a new time, once, with a letter of apology (form 04)."""
+    me = logged_in()
+    reason = words(why, "The reason, for the letter of apology")
+    until = give_new_time(code, days, reason, by=me, agreed=agreed)
+    show(
+        {"code": code, "due_at": until},
+        as_json=as_json,
+        text=f"{code}  due {local(until):%Y-%m-%d %H:%M}; the letter of apology follows",
+    )
