@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import time
+from typing import Any
 
 from minio.error import InvalidResponseError, S3Error, ServerError
-from urllib3 import PoolManager, Timeout
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse
@@ -56,8 +59,72 @@ def timeout(patience: float) -> Timeout:
     return Timeout(connect=min(_CONNECT_PATIENCE, patience), read=patience)
 
 
+class _LastLine:
+    """A stream that remembers the line that was read from it last."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self._stream.readline(limit)
+        return self.last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _WholeHead(http.client.HTTPResponse):
+    """
+    An answer whose headers came to their end.
+
+    The library takes the end of the connection for the end of the headers, so that an answer that broke off there
+    looks like a store that keeps no versions or does not lock.
+    """
+
+    def begin(self) -> None:
+        """Read status and headers; raises `HTTPException` when the empty line after them is missing (RFC 9112 §2.1)."""
+        if self.headers is not None:
+            return
+        stream = self.fp
+        self.fp = watched = _LastLine(stream)
+        try:
+            super().begin()
+        finally:
+            if self.fp is watched:
+                self.fp = stream
+        if watched.last not in (b"\r\n", b"\n"):
+            self.close()
+            raise http.client.HTTPException("the answer broke off within its headers")
+
+
+class _Connection(HTTPConnection):
+    response_class = _WholeHead
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _WholeHead
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
 class OnlyOnce(PoolManager):
-    """An HTTP client that never overwrites: every upload is conditional on the key being free."""
+    """
+    An HTTP client that never overwrites: every upload is conditional on the key being free.
+
+    It believes no answer whose headers broke off.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take urllib3's options."""
+        super().__init__(**options)
+        self.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **options: object

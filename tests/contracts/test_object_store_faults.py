@@ -90,6 +90,9 @@ class _Traffic(BaseHTTPRequestHandler):
         if accident == "cut-after":
             return
         self.send_response(answer.status)
+        if accident == "half-headers":
+            self.flush_headers()
+            return
         for name, value in answer.getheaders():
             if name.lower() not in ("transfer-encoding", "content-length", "connection"):
                 self.send_header(name, value)
@@ -131,7 +134,9 @@ def key() -> str:
     return f"test/{secrets.token_hex(8)}"
 
 
-@pytest.mark.parametrize("accident", ["cut-before", "cut-after", "damage", "500", "502", "503", "429"])
+@pytest.mark.parametrize(
+    "accident", ["cut-before", "cut-after", "half-headers", "damage", "500", "502", "503", "429"]
+)
 def test_one_accident_on_the_way_is_cured_by_trying_again(
     store: S3Store, road: Road, key: str, accident: str
 ) -> None:
@@ -152,6 +157,17 @@ def test_a_locked_put_whose_answer_was_lost_is_one_locked_version(
     assert store.read_back(key, stored.version_id) == (stored, b"one")
 
 
+def test_an_answer_that_breaks_off_in_its_headers_is_not_taken_for_a_missing_lock(
+    store: S3Store, road: Road, key: str
+) -> None:
+    road.script = ["pass", "half-headers"]
+    stored = store.put_locked(
+        key, b"1", content_type=PDF, retain_until=SystemClock().now() + timedelta(minutes=30)
+    )
+    assert road.seen == ["PUT pass", "HEAD half-headers", "HEAD pass"]
+    assert stored.mode == "COMPLIANCE"
+
+
 def test_a_lost_answer_does_not_hide_that_somebody_else_was_first(
     store: S3Store, road: Road, key: str
 ) -> None:
@@ -161,7 +177,7 @@ def test_a_lost_answer_does_not_hide_that_somebody_else_was_first(
         store.put(key, b"ours", content_type=PDF)
 
 
-@pytest.mark.parametrize("accident", ["cut-before", "cut-after", "half", "500", "404"])
+@pytest.mark.parametrize("accident", ["cut-before", "cut-after", "half-headers", "half", "500", "404"])
 def test_reading_what_was_stored_survives_one_accident(
     store: S3Store, road: Road, key: str, accident: str
 ) -> None:

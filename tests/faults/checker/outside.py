@@ -66,6 +66,9 @@ def portal(evidence: Evidence) -> dict[str, int]:
     accounts = list((evidence.root / "portal" / "accounts").rglob("*.pdf"))
     if len(accounts) != len(deposits):
         evidence.blame("PORTAL", f"{len(accounts)} files in accounts, {len(deposits)} deposits")
+    for place, n in Counter((d["account"], d["sha256"]) for d in deposits).items():
+        if n > 1:
+            evidence.blame("PORTAL", f"the same file lies in one account {n} times ({place[1][:12]})")
     reports: dict[str, dict[int, int]] = defaultdict(dict)
     for file in (evidence.root / "portal" / "reports").glob("*.json"):
         report = json.loads(file.read_text())

@@ -33,6 +33,8 @@ def leases(evidence: Evidence) -> int:
             evidence.blame("FENCE", f"{row['dossier']} was taken from {row['was']} before its lease ended")
         if not taken and row["was"] is not None and "/" in row["by"] and f"/{by}/" not in row["was"]:
             evidence.blame("FENCE", f"{row['dossier']}: process {by} changed the lease of {row['was']}")
+        if not taken and row["was"] is None:
+            evidence.blame("FENCE", f"{row['dossier']}: process {by} changed a lease that nobody had")
         if row["done_is"] > row["asked_is"]:
             evidence.blame("FENCE", f"{row['dossier']}: more was done than asked for")
     return len(rows)

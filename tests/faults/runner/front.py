@@ -38,6 +38,7 @@ class Moments:
     def __init__(self, folder: Path, name: str) -> None:
         self._die = folder / f"die-{name}"
         self._hold = folder / f"hold-{name}"
+        self._garble = folder / f"garble-{name}"
         self._told = folder / f"died-{name}"
         self._lock = threading.Lock()
 
@@ -52,6 +53,19 @@ class Moments:
                 self._hold.with_name(f"held-{self._hold.name}").write_text(moment, encoding="utf-8")
                 while self._hold.exists():
                     time.sleep(0.02)
+
+    def garbled(self, sign: Callable[..., bytes]) -> Callable[..., bytes]:
+        """Return what flips one bit of the next signature on its way back from the token, if it is told to."""
+
+        @wraps(sign)
+        def signed(*words: Any, **named: Any) -> bytes:
+            done = sign(*words, **named)
+            with suppress(FileNotFoundError):
+                self._garble.unlink()
+                return done[:-1] + bytes([done[-1] ^ 1])
+            return done
+
+        return signed
 
     def around(self, what: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """Return `work` with its two moments."""
@@ -83,6 +97,8 @@ def watch(moments: Moments) -> None:
     for module, class_name, method in EFFECTS:
         found = getattr(import_module(module), class_name)
         setattr(found, method, moments.around(f"{class_name}.{method}", getattr(found, method)))
+    distant = import_module("infra.token.process").DistantToken
+    distant.sign = moments.garbled(distant.sign)
     for name in ("take", "finish", "postpone", "renew"):
         setattr(outbox, name, moments.around(f"outbox.{name}", getattr(outbox, name)))
     plain = infra.database.Database.transaction

@@ -24,6 +24,7 @@ from tests.faults.runner.lives import LIVES, live
 from tests.faults.runner.office import Office
 from tests.faults.runner.people import Life
 from tests.faults.runner.site import Site, running
+from tests.faults.runner.tampering import tamper
 from tests.faults.runner.workers import Keeper, Worker
 
 #: What citizens bring that must be refused; the file of a gigabyte of zeros and its kind included.
@@ -53,7 +54,9 @@ def play(root: Path, plan: Plan) -> dict[str, Any]:
         with Keeper(site=site, workers=workers) as keeper, Office(site) as office:
             injected = _storm(site, office, keeper, plan)
             _calm(site, keeper)
-        found = _checked(site)
+            site.hoso("history", "checkpoint", by="nobody")
+            tamper(site)
+        found = checked(site)
         site.store.close()
     return {
         **found,
@@ -66,7 +69,7 @@ def play(root: Path, plan: Plan) -> dict[str, Any]:
 
 def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> list[tuple[Fault, str]]:
     """Let people live their lives while faults come; return the faults that really happened."""
-    scans, hostile = _scans(site), sorted(HOSTILE.iterdir())
+    scans, hostile = make_scans(site), sorted(HOSTILE.iterdir())
     chance = site.random("lives")
     kinds = _kinds(plan.dossiers, chance)
     lives = [
@@ -137,7 +140,7 @@ def _calm(site: Site, keeper: Keeper) -> None:
         for (code,) in stopped:
             if code not in tried:
                 tried.add(code)
-                said = site.hoso("retry", code, by="an")
+                said = site.hoso("retry", code, by="mai")
                 site.journal.tell("retried", codes=[code], code=said.code, said=said.err[:200])
         busy = site.ask(
             "select count(*) from outbox where lease_owner is not null or (asked > done and not_before < clock_timestamp() + interval '90 s')"
@@ -148,10 +151,10 @@ def _calm(site: Site, keeper: Keeper) -> None:
     site.journal.tell("note", what="it never became quiet")
 
 
-def _checked(site: Site) -> dict[str, Any]:
+def checked(site: Site) -> dict[str, Any]:
     """Export the history and let the checker judge, in a process of its own."""
     site.hoso("history", "checkpoint", by="nobody")
-    export = site.folder / "export"
+    export = site.folder / f"export-{site.journal.seconds:.2f}"
     said = site.hoso("history", "export", export, by="nobody")
     if said.code:
         site.journal.tell("finding", what="the history could not be exported", said=said.err)
@@ -183,7 +186,7 @@ def _recovery(seconds: Sequence[float]) -> dict[str, float | int]:
     }
 
 
-def _scans(site: Site) -> list[Path]:
+def make_scans(site: Site) -> list[Path]:
     """Make some small scans that are really different."""
     folder, found = site.place.folder("faults", "scans"), []
     for n in range(5):

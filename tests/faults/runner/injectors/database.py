@@ -26,6 +26,7 @@ def gone(number: signal.Signals, *, first_only: bool) -> Callable[[Scene], str]:
         _signal(scene, number, first_only=first_only)
         away = scene.random.uniform(0.2, 4.0)
         time.sleep(away)
+        scene.site.wait_for(lambda: not pids(scene.site.root, "database"), 60)
         scene.site.up()
         return f"away {away:.1f} s"
 

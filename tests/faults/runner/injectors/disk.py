@@ -16,14 +16,15 @@ def inject(scene: Scene) -> str:
         return ""
     filler = data / "filler"
     try:
-        with filler.open("wb") as file:
-            try:
-                while True:
-                    file.write(b"\0" * 65536)
-                    file.flush()
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
+        number = os.open(filler, os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(number, b"\0" * 65536)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        finally:
+            os.close(number)
         scene.site.wait_for(lambda: False, scene.random.uniform(6, 10))
     finally:
         filler.unlink(missing_ok=True)

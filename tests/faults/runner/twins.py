@@ -1,0 +1,92 @@
+"""
+Broken twins: a worker with one protection taken away, so that the checker can be seen to fail.
+
+Each function patches the process that it is called in and nothing else; the product has no switch for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+
+def without_idempotency() -> None:
+    """Let every try of a delivery have an id of its own, so that the other side cannot know it again."""
+    from infra.portal.http import HttpPortal
+    from tasks.delivery import notices, steps
+
+    plain = HttpPortal.deposit
+
+    def deposit(self: HttpPortal, *, deposit_id: str, **named: Any) -> str:
+        return plain(self, deposit_id=f"{deposit_id}/{secrets.token_hex(4)}", **named)
+
+    HttpPortal.deposit = deposit  # type: ignore[method-assign, assignment]
+    for module in (notices, steps):
+        module.message_id = lambda _errand, _mailbox: f"<{secrets.token_hex(8)}@twin>"  # type: ignore[attr-defined]
+
+
+def without_fencing() -> None:
+    """Let a worker speak about a lease that it has lost."""
+    from sqlalchemy import text
+
+    from tasks.dossier import outbox
+
+    for name in ("_RENEW", "_FINISH", "_POSTPONE"):
+        said = str(getattr(outbox, name)).replace("and fence = :fence", "and fence >= 0 * :fence")
+        setattr(outbox, name, text(said.replace("and lease_owner is not null", "")))
+
+
+def without_read_back() -> None:
+    """Believe a store that says yes."""
+    from infra.object_store import Stored
+    from infra.object_store.s3 import S3Store
+    from tasks.archival import steps
+
+    def believed(self: S3Store, stored: Stored) -> Stored:
+        return replace(stored, mode="COMPLIANCE", retain_until=stored.retain_until or _LATE)
+
+    S3Store._lock_of = believed  # type: ignore[method-assign]
+    steps.read_back = lambda stored, _content, until: replace(stored, mode="COMPLIANCE", retain_until=until)
+
+
+def without_verification() -> None:
+    """Keep whatever the token gives, and release it."""
+    from infra.errors import Broken
+    from infra.pdf import checking
+    from tasks.evidence import steps as evidence
+    from tasks.signing import papers, steps
+
+    plain_check, plain_look = checking.check_signed, checking.signatures_of
+
+    def signatures_of(*words: Any, **named: Any) -> list[checking.SignatureFound]:
+        return [replace(found, intact=True, trusted=True) for found in plain_look(*words, **named)]
+
+    def check_signed(previous: bytes, signed: bytes, **named: Any) -> checking.SignatureFound:
+        try:
+            return plain_check(previous, signed, **named)
+        except Broken:
+            found = signatures_of(signed, anchors=named["anchors"], chain=named["chain"])
+            return next(one for one in found if one.field == named["field"])
+
+    for module in (papers, steps):
+        module.check_signed = check_signed
+    for one in (steps, evidence):
+        one.signatures_of = signatures_of
+
+
+def _late() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime(2099, 1, 1, tzinfo=UTC)
+
+
+_LATE = _late()
+
+TWINS: dict[str, Callable[[], None]] = {
+    "idempotency": without_idempotency,
+    "fencing": without_fencing,
+    "read-back": without_read_back,
+    "verification": without_verification,
+}
