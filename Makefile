@@ -10,7 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench-sign bench-memory faults
+.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench-sign bench-memory faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,10 +41,15 @@ test-dss: setup ## EU DSS and veraPDF over documents of every level; says so if 
 
 test-all: test ## the tests, and those that need more than every machine has
 	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
+	@$(IN)/python -m tests.faults.runner
+	@$(IN)/python -m pytest tests/faults/long
 	@$(IN)/python -m pytest tests/outside || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 
 faults: setup ## break a running office for some minutes and count what is left; FAULTS_FULL=1 for long, SEEDS="1 2"
 	@$(IN)/python -m tests.faults.runner $(foreach seed,$(SEEDS),--seed $(seed)) $(if $(FAULTS_FULL),--full)
+
+faults-twins: setup ## switch one protection off at a time: the checker of the faults must find it
+	@$(IN)/python -m pytest tests/faults/long
 
 drill: setup ## destroy the database of a stack of its own, restore it, and say what is missing
 	@trap '$(STACK) down --root var/drill >/dev/null 2>&1; rm -rf var/drill' EXIT; $(IN)/python -m infra.stack.drill --root var/drill

@@ -105,9 +105,9 @@ class Life:
             self.office.site.journal.tell("finding", what="an act out of order was not refused", words=[str(words[0])],
                                           codes=[self.code], code=said.code)  # fmt: skip
 
-    def wait(self, *stages: str) -> bool:
-        """Wait until the dossier stands at one of some stages."""
-        end = time.monotonic() + self._patience
+    def wait(self, *stages: str, patience: float = 0.0) -> bool:
+        """Wait until the dossier stands at one of some stages; one that mail put off is left to itself before."""
+        end = time.monotonic() + (patience or self._patience)
         while time.monotonic() < end:
             if self.office.stages.get(self.code) in stages:
                 return True
@@ -199,7 +199,7 @@ class Life:
 
     def end(self) -> None:
         """Be returned, and archived now; one in six waits for the night."""
-        if not self.sign() or not self.wait("Returned", "Archived"):
+        if not self.sign() or not self.wait("Returned", "Archived", patience=100.0):
             return
         if self.random.random() < 0.17:
             self.office.site.journal.tell("ends", codes=[self.code], at="Returned")

@@ -109,7 +109,7 @@ def _throw(
     """Inject one fault after the other, in the order that the seed gives, for as long as anybody lives."""
     chance = site.random("faults")
     faults = [fault for fault in all_faults() if not plan.faults or fault.name in plan.faults]
-    chance.shuffle(faults)
+    faults = _by_turns(faults, chance)
     for fault in faults[: plan.most or None]:
         if ended.wait(chance.uniform(0.3, 2.0)):
             return
@@ -124,6 +124,15 @@ def _throw(
         if did:
             injected.append((fault, str(did)))
             site.journal.tell("fault", row=fault.row, what=fault.name, did=did, began=round(began, 2))
+
+
+def _by_turns(faults: Sequence[Fault], chance: random.Random) -> list[Fault]:
+    """Return faults in an order of chance in which each row of the matrix has its turn before any has its second."""
+    rows: dict[str, list[Fault]] = {}
+    for fault in chance.sample(list(faults), k=len(faults)):
+        rows.setdefault(fault.row, []).append(fault)
+    turns = [(turn, chance.random(), fault) for row in rows.values() for turn, fault in enumerate(row)]
+    return [fault for _, _, fault in sorted(turns, key=lambda one: one[:2])]
 
 
 def _calm(site: Site, keeper: Keeper) -> None:
