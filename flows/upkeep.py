@@ -19,6 +19,7 @@ from tasks.archival.checkpoints import keep_checkpoint
 from tasks.archival.renewals import archive_renewed
 from tasks.certificates.watching import watch
 from tasks.dossier import outbox
+from tasks.erasure.erasing import erase, erasures_due
 from tasks.evidence.calendar import due
 from tasks.evidence.steps import lift
 from tasks.issued.lists import make_list
@@ -62,6 +63,21 @@ async def standing_list() -> State[None]:
     return Completed(
         message=f"{made.valid} files stand, {made.ended} do not; the next list by {made.next_update}"
     )
+
+
+@flow(name="erasure", persist_result=False)
+async def erase_what_is_due() -> State[None]:
+    """Erase what is personal about dossiers whose period is over; FAILED names those that are left."""
+    erased, left = 0, []
+    for code in await asyncio.to_thread(erasures_due):
+        try:
+            await asyncio.to_thread(erase, code)
+            erased += 1
+        except HosoError as error:
+            left.append(f"{code} ({type(error).__name__})")
+    if left:
+        return Failed(message=f"{erased} dossiers erased; not erased: {', '.join(left)}")
+    return Completed(message=f"{erased} dossiers erased")
 
 
 @flow(name="certificates", persist_result=False)

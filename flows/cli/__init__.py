@@ -50,6 +50,7 @@ ROOMS = {
     "explaining": ("signature",),
     "routes": ("route",),
     "issuing": ("withdraw-result", "resend", "correction", "standing"),
+    "erasing": ("erase",),
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
     "preserving": ("evidence-calendar",),
     "keeping": ("evidence", "hold"),

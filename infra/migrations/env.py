@@ -18,6 +18,7 @@ import tasks.dossier.holds
 import tasks.dossier.register
 import tasks.dossier.routes
 import tasks.dossier.tables
+import tasks.erasure.tables
 import tasks.evidence.tables
 import tasks.issued.tables
 import tasks.people.tables

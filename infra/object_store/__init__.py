@@ -90,6 +90,15 @@ class ObjectStore(Protocol):
         """Return one version's bytes with its lock as the store reports it now; raises `Absent`."""
         ...
 
+    def remove(self, key: str) -> None:
+        """
+        Remove every version of a key, so that nothing of it can be read any more.
+
+        A key that is not there is a success, so it may be repeated. Raises `Broken` for a version that is
+        locked, of which nothing is removed, and `Unavailable`.
+        """
+        ...
+
     def keys(self, prefix: str, *, after: str = "") -> list[str]:
         """Return the keys under a prefix, sorted; with `after` only those that sort behind it."""
         ...

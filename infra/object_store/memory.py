@@ -128,6 +128,13 @@ class MemoryStore:
         """See `ObjectStore.read_back`."""
         return self._read(key, version_id)
 
+    def remove(self, key: str) -> None:
+        """See `ObjectStore.remove`."""
+        with self._lock:
+            if any(version.stored.mode for version in self._versions.get(check_key(key), [])):
+                raise Broken(f"{key} is locked and stays")
+            self._versions.pop(key, None)
+
     def keys(self, prefix: str, *, after: str = "") -> list[str]:
         """See `ObjectStore.keys`."""
         with self._lock:

@@ -139,6 +139,26 @@ class S3Store:
         """See `ObjectStore.read_back`: bytes and lock of one version, in one answer of the store."""
         return self._download(key, version_id)
 
+    def remove(self, key: str) -> None:
+        """See `ObjectStore.remove`: version by version, and looked for again at the end."""
+        stored = self.find(key)
+        if stored is not None and self._lock_of(stored).mode is not None:
+            raise Broken(f"{key} is locked and stays")
+
+        def versions() -> list[str]:
+            found = self._client.list_objects(
+                self._bucket, prefix=check_key(key), recursive=True, include_version=True
+            )
+            return [one.version_id or "" for one in found if one.object_name == key]
+
+        def delete(version_id: str) -> None:
+            self._client.remove_object(self._bucket, key, version_id=version_id or None)
+
+        for version_id in self._ask(f"list the versions of {key}", versions):
+            self._ask(f"remove {key}", lambda one=version_id: delete(one))  # type: ignore[misc]
+        if self.find(key) is not None:
+            raise Broken(f"{key} is still there after it was removed")
+
     def keys(self, prefix: str, *, after: str = "") -> list[str]:
         """See `ObjectStore.keys`: sorted, without keys whose latest version is a delete marker."""
 

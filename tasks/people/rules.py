@@ -85,6 +85,7 @@ ACTS: Mapping[str, Act] = {
     "redirect": _COUNTER,
     "confirm": _COUNTER,
     "resend": _COUNTER,
+    "erase": Act(roles=("supervisor",), by_itself=True),
     "withdraw-result": _OFFICIAL,
     "correction list": _READING,
     "correction approve": _OFFICIAL,

@@ -78,6 +78,25 @@ def test_the_same_content_again_is_the_version_already_there(store: Attackable, 
     assert store.put(f"{here}/a", b"one", content_type=PDF) == first
 
 
+def test_what_is_removed_is_gone_and_its_key_is_free_again(store: Attackable, here: str) -> None:
+    first = store.put(f"{here}/gone", b"one", content_type=PDF)
+    store.put(f"{here}/gone-too", b"two", content_type=PDF)
+    store.remove(f"{here}/gone")
+    store.remove(f"{here}/gone")
+    assert store.find(f"{here}/gone") is None
+    with pytest.raises(Absent):
+        store.read_back(f"{here}/gone", first.version_id)
+    assert store.get(f"{here}/gone-too") == b"two"
+    assert store.put(f"{here}/gone", b"other", content_type=PDF).size == 5
+
+
+def test_what_is_locked_is_not_removed(store: Attackable, here: str) -> None:
+    kept = store.put_locked(f"{here}/locked", b"one", content_type=PDF, retain_until=soon())
+    with pytest.raises(Broken):
+        store.remove(f"{here}/locked")
+    assert store.read_back(f"{here}/locked", kept.version_id)[1] == b"one"
+
+
 def test_other_content_is_refused_and_the_first_one_stays(store: Attackable, here: str) -> None:
     store.put(f"{here}/a", b"one", content_type=PDF)
     with pytest.raises(AlreadyStored):

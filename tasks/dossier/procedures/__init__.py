@@ -117,6 +117,13 @@ class Retention(_Data):
     rule: str
 
 
+class Erasing(_Data):
+    """When contact data, what was said in words and working files go: days after the dossier's end [M]."""
+
+    after_days: int = Field(default=365, ge=0)
+    rule: str = "PRIVATE-02"
+
+
 #: A PAdES baseline level, each holding those before it.
 Level = Literal["B", "T", "LT", "LTA"]
 
@@ -164,6 +171,7 @@ class Procedure(_Data):
     channels: Channels
     publication: Literal["never", "unless-confidential"]
     retention: Retention
+    erasure: Erasing = Erasing()
     evidence: Evidence
     scan: Scan
     supplements: int = Field(ge=0)

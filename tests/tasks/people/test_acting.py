@@ -50,6 +50,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "redirect": ("redirect", "CODE", "--channel", "email"),
     "confirm": ("confirm", "CODE", "--channel", "email"),
     "resend": ("resend", "CODE"),
+    "erase": ("erase", "CODE", "--dry-run"),
     "withdraw-result": ("withdraw-result", "CODE", "1", "--why", REASON),
     "archive": ("archive", "CODE"),
     "retry": ("retry", "CODE"),
