@@ -42,6 +42,7 @@ ROOMS = {
     "people": ("login", "logout", "whoami", "password", "person"),
     "booking": ("book", "move", "cancel", "no-shows"),
     "counter": ("receive", "supply", "pay", "examine", "correct"),
+    "ordering": ("order",),
     "examining": ("decline", "ask", "withdraw", "stop", "resume"),
     "supervising": ("board", "postpone"),
     "signing": ("sign", "leave-out"),

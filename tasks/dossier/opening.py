@@ -103,12 +103,13 @@ def answered_before(session: Session, opening: Opening) -> Opened | None:
 
 
 def open_dossier(
-    session: Session, opening: Opening, office: OfficeData, *, by: Actor, walk_in: bool
+    session: Session, opening: Opening, office: OfficeData, *, by: Actor, walk_in: bool, warn: bool = True
 ) -> tuple[DossierRow, Opened]:
     """
     Open a dossier in the caller's transaction: code, applicant, first history entry, first outbox row.
 
-    Warns of an open dossier of the same person for the same procedure at the same office.
+    Warns of an open dossier of the same person for the same procedure at the same office, unless `warn` is off: a
+    bulk order is nothing else.
     """
     check_applicant(opening.applicant)
     moment = now(session)
@@ -116,7 +117,7 @@ def open_dossier(
     procedure = procedure_on(session, opening.procedure, day)
     applicant = opening.applicant
     channels = check_channels(procedure, opening.channels, email=applicant.email, account=applicant.account)
-    warnings = _duplicates(session, opening, office)
+    warnings = _duplicates(session, opening, office) if warn else ()
     code = dossier_code(
         office.code, day, _next_sequence(session, office.code, day), width=office.sequence_width
     )

@@ -132,6 +132,13 @@ def give_back(lease: Lease) -> None:
         session.connection().execute(_GIVE_BACK, {"code": lease.code, "fence": lease.fence})
 
 
+def leave_to_batches(session: Session, code: str, until: datetime) -> None:
+    """Let a dossier wait for its office's batches until a moment, in the caller's transaction (CERT-17)."""
+    row = session.get_one(OutboxRow, code)
+    row.batch_until = until
+    session.add(row)
+
+
 def asked_of(codes: Sequence[str]) -> dict[str, int]:
     """Return for each dossier how often something was asked for it; see `asked`."""
     with services().database.transaction() as session:

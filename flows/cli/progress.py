@@ -1,0 +1,28 @@
+"""A progress bar with rate and time left, for a person who waits at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bar(what: str, whole: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function that says how many of `whole` are done; the bar shows the rate and the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import Task as Line
+
+    class Rate(TextColumn):
+        """How many a second."""
+
+        def render(self, task: Line):  # type: ignore[no-untyped-def]
+            """Return the rate as text."""
+            from rich.text import Text
+
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        line = shown.add_task(what, total=whole)
+        yield lambda number: shown.update(line, completed=number)
