@@ -47,7 +47,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Examine every row of a bulk order as the counter would, and say what is wrong; no dossier is opened."""
-    me = logged_in()
+    me = _allowed("order check", office, procedure)
     asked = Order(
         office=office or me.office,
         procedure=procedure,
@@ -83,7 +83,7 @@ def place(
     as_json: AsJson = False,
 ) -> None:
     """Examine every row, then open and receive its dossiers, which the batches carry on; all rows or none."""
-    me = logged_in()
+    me = _allowed("order place", office, procedure)
     asked = Order(
         office=office or me.office,
         procedure=procedure,
@@ -146,6 +146,14 @@ def list_orders(office: OfficeOption = "", as_json: AsJson = False) -> None:
         for o, n in found
     ]
     table("Bulk orders", ("order", "rows", "placed", "", "originals"), rows)
+
+
+def _allowed(act: str, office: str, procedure: str) -> Actor:
+    """Return who is logged in, before anything is asked for or read; refuses who may not do this (AUTH-06)."""
+    me = logged_in()
+    with services().database.transaction() as session:
+        acting(session, me, act, office=office or me.office, procedure=procedure)
+    return me
 
 
 def _examined(asked: Order, manifest: Path, me: Actor) -> tuple[list[Examined], list[BadRow]]:

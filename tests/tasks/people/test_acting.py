@@ -60,6 +60,38 @@ TYPED: dict[str, tuple[str, ...]] = {
     "paper": ("paper", "CODE", "--out", "OUT"),
     "document": ("document", "CODE", "1", "--out", "OUT"),
     "evidence": ("evidence", "CODE", "--out", "OUT"),
+    "batch run": (
+        "batch",
+        "run",
+        "certification",
+        "--office",
+        "OFFICE",
+        "--procedure",
+        "PROCEDURE",
+        "--dry-run",
+    ),
+    "order check": (
+        "order",
+        "check",
+        "OUT",
+        "--folder",
+        "OUT",
+        "--office",
+        "OFFICE",
+        "--procedure",
+        "PROCEDURE",
+    ),
+    "order place": (
+        "order",
+        "place",
+        "OUT",
+        "--folder",
+        "OUT",
+        "--office",
+        "OFFICE",
+        "--procedure",
+        "PROCEDURE",
+    ),
     "hold place": ("hold", "place", "CODE", "--why", REASON),
     "hold release": ("hold", "release", "CODE", "--why", REASON),
     "book": ("book", "--office", "OFFICE", "--procedure", "PROCEDURE", "--applicant", NOBODY),
@@ -67,6 +99,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 
 #: Those that are about a whole office or several dossiers; each has a test of its own here or beside its stage.
 SPANNING = {"sign", "list", "board", "results", "register", "evidence-calendar"}
+SPANNING |= {"batch list", "batch show", "batch retry", "order list"}
 
 ROLES = ("clerk", "official", "supervisor", "administrator", "auditor", "portal")
 
