@@ -29,6 +29,7 @@ from prefect.states import Pending
 from flows import dossier
 from flows.batch_watch import watch_batches
 from flows.errands import Errand, owner
+from flows.exchange import Postman
 from flows.prefect_api import silence_waiting
 from flows.projector import NotDeployed, project, remember, run_for
 from flows.standing import waiting
@@ -37,6 +38,7 @@ from infra.errors import HosoError, Unavailable
 from infra.services import services
 from tasks.dossier import outbox
 from tasks.dossier.moves import WAKE
+from tasks.exchange.books import WAKE as POST
 
 log = logging.getLogger("hoso.work")
 
@@ -65,6 +67,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._prefect_away_until = 0.0
+        self._postman = Postman()
 
     async def run(self) -> None:
         """Work until `stop`, then finish the legs that have begun."""
@@ -81,7 +84,11 @@ class Worker:
 
     async def _work(self, client: PrefectClient) -> None:
         """Look for dossiers until told to stop."""
-        side = [asyncio.create_task(self._listen()), asyncio.create_task(self._compare(client))]
+        side = [
+            asyncio.create_task(self._listen()),
+            asyncio.create_task(self._compare(client)),
+            asyncio.create_task(self._postman.run(client)),
+        ]
         while not self._stopping:
             self._woken.clear()
             await self._take(client)
@@ -168,9 +175,10 @@ class Worker:
                 connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
                 async with connection:
                     await connection.execute(f"listen {WAKE}")
+                    await connection.execute(f"listen {POST}")
                     self._woken.set()
-                    async for _ in connection.notifies():
-                        self._woken.set()
+                    async for note in connection.notifies():
+                        (self._postman.woken if note.channel == POST else self._woken).set()
             except psycopg.Error as error:
                 log.warning("the database does not wake us: %s", type(error).__name__)
                 await asyncio.sleep(1.0)

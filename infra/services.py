@@ -22,6 +22,7 @@ from infra.errors import Forbidden
 from infra.settings import Settings, read_secret, settings
 
 if TYPE_CHECKING:
+    from infra.axis import Axis
     from infra.mail import Mail
     from infra.object_store import ObjectStore
     from infra.portal import Portal
@@ -94,6 +95,16 @@ class Services:
         if not chosen.portal_url or chosen.portal_token_file is None:
             return None
         return HttpPortal(chosen.portal_url, token_file=chosen.portal_token_file)
+
+    @cached_property
+    def axis(self) -> Axis | None:
+        """The axis between agencies, if this installation takes part."""
+        chosen = self.settings
+        if not chosen.axis_url or chosen.axis_token_file is None:
+            return None
+        from infra.axis.http import HttpAxis
+
+        return HttpAxis(chosen.axis_url, token_file=chosen.axis_token_file)
 
     @cached_property
     def timestamps(self) -> Timestamps:

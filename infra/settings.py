@@ -112,6 +112,20 @@ class Settings(BaseModel):
     portal_url: str = ""
     portal_token_file: Path | None = None
 
+    #: The axis over which agencies exchange documents; empty: this installation takes no part.
+    axis_url: str = ""
+    axis_token_file: Path | None = None
+    #: Seconds between two looks for what waits on the axis.
+    axis_look_seconds: float = 15.0
+    #: The largest package that is taken from the axis, in bytes.
+    axis_limit_bytes: int = 200_000_000
+    #: Seconds to wait after the first, second, … try that failed; after five a person is asked (STA-05).
+    axis_patience: str = "60,300,1200,3600"
+    #: When an ordinary document is late: at this hour of the working day after its signing (EXC-04) [M].
+    axis_next_morning: str = "12:00"
+    #: When an urgent one is late: so many minutes after its signing (EXC-05) [M].
+    axis_urgent_minutes: int = 30
+
     #: The Prefect server's API, and the address of its page for people.
     prefect_api_url: str = ""
     prefect_ui_url: str = ""

@@ -60,6 +60,8 @@ ROOMS = {
     "rounds": ("registration",),
     "registering": ("registration",),
     "consolidating": ("registration",),
+    "exchanging": ("exchange",),
+    "correspondence": ("exchange",),
     "verifying": ("verify",),
     "history": ("history",),
     "backups": ("backup", "restore"),

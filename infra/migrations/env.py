@@ -20,6 +20,7 @@ import tasks.dossier.routes
 import tasks.dossier.tables
 import tasks.erasure.tables
 import tasks.evidence.tables
+import tasks.exchange.tables
 import tasks.issued.tables
 import tasks.people.tables
 import tasks.registration.tables

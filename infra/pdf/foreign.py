@@ -87,21 +87,22 @@ def examine(
     *,
     anchors: Sequence[bytes],
     chain: Sequence[bytes],
-    wanted: Wanted,
+    wanted: Wanted | None,
     cost: Cost | None = None,
 ) -> Examined:
     """
     Return what may be said of a signed file from somewhere else, and the file with room for one more signature.
 
-    `anchors` and `chain` (DER) are those that other agencies' certificates must lead to. Hostile and
-    damaged files are `unreadable`, with the reason. Pure: the same file gives the same answer. Raises
-    `Unavailable` when no child can be started, `Broken` when it fails for a reason that is not the file's.
+    `anchors` and `chain` (DER) are those that other agencies' certificates must lead to. Without `wanted` no
+    room is looked for. Hostile and damaged files are `unreadable`, with the reason. Pure: the same file gives
+    the same answer. Raises `Unavailable` when no child can be started, `Broken` when it fails for a reason that
+    is not the file's.
     """
     header = {
         "bytes": len(pdf),
         "anchors": [base64.b64encode(one).decode() for one in anchors],
         "chain": [base64.b64encode(one).decode() for one in chain],
-        "wanted": asdict(wanted),
+        "wanted": asdict(wanted) if wanted is not None else None,
     }
     limits = cost or Cost(output_bytes=2 * len(pdf) + 10_000_000)
     try:

@@ -52,7 +52,10 @@ def _examine(pdf: bytes, header: Mapping[str, Any]) -> tuple[dict[str, Any], byt
     anchors = [base64.b64decode(one) for one in header["anchors"]]
     chain = [base64.b64decode(one) for one in header["chain"]]
     signatures = _verdicts(pdf, anchors, chain)
-    why_not, prepared = _prepare(pdf, reader, header["wanted"])
+    why_not: str | None = "not-allowed"
+    prepared = b""
+    if header["wanted"] is not None:
+        why_not, prepared = _prepare(pdf, reader, header["wanted"])
     if why_not is None:
         # What the rules allow is not always what a validator lets pass: the file itself is asked.
         after = _verdicts(prepared, anchors, chain)

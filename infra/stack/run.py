@@ -26,7 +26,7 @@ from infra.stack.postgres import Database
 from infra.stack.prefect_server import PoolWorker, PrefectServer, WarmWorker
 from infra.stack.seaweed import Store
 from infra.stack.softhsm import Tokens
-from infra.stack.stand_ins import MailSink, Portal
+from infra.stack.stand_ins import Axis, MailSink, Portal
 from infra.stack.standby import StandBy
 
 #: Every part, in the order in which people are told of them.
@@ -38,6 +38,7 @@ PARTS: tuple[Part, ...] = (
     Tokens(),
     MailSink(),
     Portal(),
+    Axis(),
     PrefectServer(),
     PoolWorker(),
     WarmWorker(),

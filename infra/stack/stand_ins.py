@@ -1,4 +1,4 @@
-"""The mail server and the portal of the stack: small servers of ours that keep what they receive."""
+"""The mail server, the portal and the axis of the stack: small servers of ours that keep what they receive."""
 
 from __future__ import annotations
 
@@ -60,6 +60,33 @@ class Portal(Part):
     def ready(self, place: Place) -> bool:
         """Tell whether it takes connections."""
         return answers(place.port("portal"))
+
+
+class Axis(Part):
+    """A small axis between agencies."""
+
+    name = "axis"
+    ports = ("axis",)
+
+    def settings(self, place: Place) -> Mapping[str, str]:
+        """Lead to its address and to the token that it asks for."""
+        return {
+            "HOSO_AXIS_URL": f"http://{LOOPBACK}:{place.port('axis')}",
+            "HOSO_AXIS_TOKEN_FILE": str(place.secret("axis")),
+        }
+
+    def prepare(self, place: Place) -> None:
+        """Make the folder of packages and the token."""
+        place.folder("axis")
+        place.secret("axis")
+
+    def command(self, place: Place) -> Command:
+        """Run it."""
+        return _module(place, "infra.stack.axis_stand_in", "axis", "--token-file", str(place.secret("axis")))
+
+    def ready(self, place: Place) -> bool:
+        """Tell whether it takes connections."""
+        return answers(place.port("axis"))
 
 
 def _module(place: Place, module: str, name: str, *more: str) -> Command:

@@ -58,6 +58,11 @@ def _entry(may: str) -> Wall:
     return Wall(may, "entry in (select e.id from registration_entry e)")
 
 
+def _exchanged(may: str) -> Wall:
+    """Rows that belong to an exchanged document; those that the desk sees are its own already."""
+    return Wall(may, "document in (select e.code from exchange_document e)")
+
+
 _WRITE = "select, insert, update"
 
 #: The subjects of the history's entries that are a desk's own: its dossiers, its office, its people, its lists,
@@ -65,6 +70,7 @@ _WRITE = "select, insert, update"
 _SUBJECTS = f"""subject in (
     select sha256(convert_to(d.code, 'UTF8')) from dossier d
     union all select sha256(convert_to({_OWN}, 'UTF8'))
+    union all select sha256(convert_to(e.code, 'UTF8')) from exchange_document e
     union all select sha256(convert_to('person/' || p.office || '/' || p.staff, 'UTF8')) from person p
     union all select sha256(convert_to('list/' || l.digest, 'UTF8')) from sign_list l
     union all select sha256(convert_to('registration/' || r.code, 'UTF8')) from registration_round r)"""  # noqa: S608  Nothing in it comes from outside.
@@ -133,6 +139,14 @@ WALLS: Mapping[str, Wall] = {
     "registration_signature": _round(_WRITE),
     # Certificates are put on record where those of people are, and not at a desk.
     "registration_certificate": _entry("select"),
+    "exchange_organisation": Wall("select, insert, update", "true"),
+    "exchange_counter": _office(_WRITE),
+    "exchange_document": _office(_WRITE),
+    "exchange_file": _exchanged("select, insert"),
+    "exchange_recipient": _exchanged(_WRITE),
+    "exchange_status": _exchanged("select, insert"),
+    "exchange_message": _office(_WRITE),
+    "exchange_arrival": _office("select"),
     "history_head": Wall("select, update", "true"),
     "history_entry": Wall("select, insert", _SUBJECTS, "true"),
     # What is kept beside the history is written at a desk and never read there.

@@ -44,6 +44,9 @@ _RUNNING = Act(roles=("clerk", "supervisor"))
 _ROUND = Act(roles=("clerk",), by_procedure=False)
 _ROUND_OFFICIAL = Act(roles=("official",), by_procedure=False)
 _ROUND_READING = Act(roles=("clerk", "official", "supervisor", "auditor"), by_procedure=False)
+_EXCHANGE = Act(roles=("clerk",), by_procedure=False)
+_EXCHANGE_RUNNING = Act(roles=("clerk", "supervisor"), by_procedure=False)
+_EXCHANGE_READING = Act(roles=("clerk", "official", "supervisor", "auditor"), by_procedure=False)
 _PEOPLE = Act(roles=("administrator",), by_procedure=False)
 _CERTIFICATE = Act(roles=("administrator", "supervisor"), by_procedure=False)
 _CERTIFICATES_READ = Act(roles=("administrator", "supervisor", "auditor", "official"), by_procedure=False)
@@ -130,6 +133,16 @@ ACTS: Mapping[str, Act] = {
     "registration reject": _ROUND,
     "registration rows": _ROUND,
     "registration erase": Act(roles=("supervisor",), by_procedure=False),
+    "exchange send": Act(roles=("clerk",), by_itself=True),
+    "exchange accept": _EXCHANGE,
+    "exchange return": _EXCHANGE,
+    "exchange progress": _EXCHANGE,
+    "exchange confirm": Act(roles=("supervisor", "official"), by_procedure=False),
+    "exchange recall": _EXCHANGE_RUNNING,
+    "exchange resend": _EXCHANGE_RUNNING,
+    "exchange inbox": _EXCHANGE_READING,
+    "exchange show": _EXCHANGE_READING,
+    "exchange organisations": Act(roles=("administrator", "supervisor"), by_procedure=False),
     "certificate request": _CERTIFICATE,
     "certificate renew": _CERTIFICATE,
     "certificate change": _CERTIFICATE,
@@ -172,6 +185,7 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "no-shows": "a worker's credentials",
     "work": "a worker's credentials",
     "project": "a worker's credentials",
+    "exchange post": "a worker's credentials",
     "probe": "a worker's credentials",
     "history checkpoint": "a worker's credentials",
     "history key": "a worker's credentials",

@@ -1,0 +1,70 @@
+"""Commands of the exchange that run it: accept into a dossier, the directory, the post."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.exchanging import exchange_app
+from flows.cli.printing import AsJson, say, show, table
+from flows.cli.rounds import content_of
+from infra.services import services
+from infra.sheets import read_rows
+from tasks.exchange import handling, looking, organisations
+from tasks.people.acting import acting
+from tasks.people.desk import logged_in
+
+
+@exchange_app.command("accept")
+def accept(code: str, as_json: AsJson = False) -> None:
+    """Register an incoming document: its sender hears that it was accepted (status 03)."""
+    row = handling.accept(code, by=logged_in())
+    show({"code": code, "dossier": row.dossier}, as_json=as_json, text=f"{code}  registered")
+
+
+@exchange_app.command("organisations")
+def directory(
+    import_: Annotated[
+        Path | None, typer.Option("--import", help="A CSV or XLSX file with the directory.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the agencies of the directory, or import it: each row that is not taken is named with its reason."""
+    me = logged_in()
+    if import_ is None:
+        with services().database.transaction() as session:
+            acting(session, me, "exchange organisations", office=me.office)
+            rows = organisations.listed(session)
+        if as_json:
+            show([row.model_dump() for row in rows], as_json=True, text="")
+        else:
+            columns = ("code", "old_code", "name", "valid_from", "valid_until", "successor")
+            table("agencies", columns, [tuple(getattr(row, name) for name in columns) for row in rows])
+        return
+    read = read_rows(content_of(import_))
+    with services().database.transaction() as session:
+        by = acting(session, me, "exchange organisations", office=me.office)
+        found = organisations.import_directory(session, read, by=by, office=me.office)
+    if as_json:
+        show(found, as_json=True, text="")
+        return
+    say(
+        f"{found.new} new, {found.changed} changed, {found.same} as they were, {len(found.rejected)} rejected"
+    )
+    for one in found.rejected:
+        say(f"row {one.row}: {one.reason}", colour="yellow")
+
+
+@exchange_app.command("post")
+def post(as_json: AsJson = False) -> None:
+    """Send what is due and fetch what waits, once (the worker does so by itself)."""
+    from tasks.exchange.posting import post as send
+    from tasks.exchange.receiving import fetch_waiting
+
+    left = send()
+    came = {office: fetch_waiting(office) for office in looking.offices_here()}
+    left += send()  # What came is answered at once.
+    taken = sum(one.taken for one in came.values())
+    show({"sent": left, "taken": taken}, as_json=as_json, text=f"{left} packages sent, {taken} taken in")

@@ -1,0 +1,260 @@
+"""
+A package is made and signed once: intent committed, token asked, result checked, stored, kept.
+
+The five moments are those of every signature here. What an earlier try stored under the package's key is taken
+over, so that the token is not asked twice, and of each try the history says how it ended.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sqlmodel import Session
+
+from infra.database import now
+from infra.edxml.reading import read_package
+from infra.edxml.signature import sign_envelope
+from infra.edxml.splitting import split
+from infra.edxml.values import Letter
+from infra.edxml.writing import write_letter, write_status
+from infra.errors import Broken, Forbidden, Unavailable
+from infra.history import Json
+from infra.history.recording import record
+from infra.pdf.signing import check_certificate
+from infra.services import services
+from tasks.authority.rules import decide_seal
+from tasks.authority.seal import seal_keeper
+from tasks.authority.values import Decision, SealAsked
+from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.offices import OfficeData
+from tasks.exchange import books
+from tasks.exchange.tables import ExchangeFileRow, MessageRow
+from tasks.signing.authorising import Signer, key_is_registered, why
+from tasks.signing.keys import seal_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """One package that is to be made."""
+
+    key: str
+    office: OfficeData
+    document: str | None
+    letter: Letter | None
+    status: dict[str, object] | None
+    files: tuple[ExchangeFileRow, ...]
+    number: int
+    stored: bool
+
+    @property
+    def subject(self) -> str:
+        """Return what the history's entries about it are about."""
+        return self.document or self.key
+
+    @property
+    def place(self) -> str:
+        """Return the key under which the signed package is stored, once."""
+        return f"exchange/out/{self.key}.xml"
+
+    @property
+    def actor(self) -> Actor:
+        """Return the agency, as the history names it."""
+        return Actor(role="agency", staff="seal", post=self.office.unit, office=self.office.code)
+
+
+def pack(key: str) -> None:
+    """
+    Make and sign the package of a queued message, if that was not done.
+
+    Raises `Forbidden` when a rule says no (which the history records), `Unavailable` when the token or the store is
+    away, `Broken` when what was made does not verify. Repeating is harmless at every point.
+    """
+    with services().database.transaction() as session:
+        message = session.get_one(MessageRow, key)
+        if message.sha256:
+            return
+        office = message.office
+    signer = seal_of(office)
+    task = _intend(key, signer)
+    with tempfile.TemporaryDirectory(prefix="hoso-pack-") as name:
+        folder = Path(name)
+        with _told_when_it_fails(task, signer):
+            package = _stored(task, folder) if task.stored else _made(task, signer, folder)
+            _check(task, signer, package, folder)
+            if not task.stored:
+                _, held = services().work.put_first(
+                    task.place, package.read_bytes(), content_type="application/xml"
+                )
+                package.write_bytes(held)
+        _keep(task, signer, package)
+
+
+def _intend(key: str, signer: Signer) -> _Task:
+    """Ask whether the agency may sign now and write the intent; a refusal is written too."""
+    parts = services()
+    refusal: Forbidden | None = None
+    with parts.database.transaction() as session:
+        message = session.get_one(MessageRow, key, with_for_update=True)
+        office = office_of(session, message.office)
+        letter: Letter | None = None
+        files: tuple[ExchangeFileRow, ...] = ()
+        if message.kind == "edoc" and message.document is not None:
+            row = books.look(session, message.document)
+            letter = books.letter_in(message.letter) if message.letter else books.letter_of(row)
+            files = () if message.letter else tuple(books.files_of(session, row.code))
+        stored = message.signings > 0 and parts.work.find(f"exchange/out/{key}.xml") is not None
+        message.signings += 0 if stored else 1
+        session.add(message)
+        task = _Task(
+            key=key,
+            office=office,
+            document=message.document,
+            letter=letter,
+            status=message.status,
+            files=files,
+            number=message.signings,
+            stored=stored,
+        )
+        try:
+            decision = authority(session, office, signer)
+            check_certificate(
+                signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
+            )
+        except Forbidden as error:
+            refusal = error
+            message.signings -= 0 if stored else 1
+            _tell(session, task, event="exchange:package-refused", facts=why(office.code, error))
+        else:
+            if not stored:
+                _tell(session, task, event="exchange:package-intended", facts={"authority": decision.facts()})
+    if refusal is not None:
+        raise refusal
+    return task
+
+
+def authority(session: Session, office: OfficeData, signer: Signer) -> Decision:
+    """Ask at this moment whether the agency may sign what it exchanges, alone, as it signs its marks (SIG-16)."""
+    key_is_registered(session, office.code, signer)
+    keeper = seal_keeper(session, office.code)
+    return decide_seal(
+        SealAsked(
+            office=office.code,
+            agency=office.unit,
+            procedure="exchange",
+            officials=0,
+            signed=0,
+            alone="SIG-16",
+            keeper=keeper.keeper if keeper else "",
+            moment=now(session),
+        )
+    ).or_refuse()
+
+
+def _tell(session: Session, task: _Task, *, event: str, facts: dict[str, Json]) -> None:
+    """Write an entry about a package."""
+    said: dict[str, Json] = {
+        "event": event,
+        "actor": task.actor.facts(),
+        "exchange": task.subject,
+        "office": task.office.code,
+        "package": task.key,
+        "try": task.number,
+        **facts,
+    }
+    record(session, task.subject, said)
+
+
+@contextmanager
+def _told_when_it_fails(task: _Task, signer: Signer) -> Iterator[None]:
+    """Say in the history that a package that was intended did not come to be, and whether the token was asked."""
+    before = signer.token.calls
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        facts: dict[str, Json] = {"cause": type(error).__name__, "called": signer.token.calls > before}
+        if not task.stored:
+            with suppress(Unavailable), services().database.transaction() as session:
+                _tell(session, task, event="exchange:package-failed", facts=facts)
+        raise
+
+
+def _stored(task: _Task, folder: Path) -> Path:
+    """Return the package that an earlier try stored before it died."""
+    package = folder / "package.xml"
+    package.write_bytes(services().work.get(task.place))
+    return package
+
+
+def _made(task: _Task, signer: Signer, folder: Path) -> Path:
+    """Return the package, signed by one call of the token."""
+    package = folder / "package.xml"
+    paths = [_fetched(one, folder / f"file-{n}") for n, one in enumerate(task.files)]
+    hashes = {one.content_id: one.sha256 for one in task.files}
+
+    def sign(envelope: object) -> None:
+        sign_envelope(envelope, hashes, certificate=signer.token.certificate, sign=signer.token.sign)
+
+    if task.letter is not None:
+        write_letter(task.letter, paths, package, sign=sign, made_at=services().clock.now())
+    elif task.status is not None:
+        write_status(books.status_in(task.status), package, sign=sign)
+    else:
+        raise Broken(f"the message {task.key} carries nothing")
+    return package
+
+
+def _fetched(row: ExchangeFileRow, path: Path) -> Path:
+    """Write a document's file to a folder; raises `Broken` when it is not what was kept."""
+    content = services().work.get(row.key)
+    if sha256(content).hexdigest() != row.sha256:
+        raise Broken(f"file {row.position} of {row.document} in the work store is not what was kept there")
+    path.write_bytes(content)
+    return path
+
+
+def _check(task: _Task, signer: Signer, package: Path, folder: Path) -> None:
+    """Read the package as its receiver will; raises `Broken` when it may not leave."""
+    (folder / "parts").mkdir()
+    opened = read_package(split(package, folder / "parts"))
+    if opened.faults:
+        raise Broken(f"the package {task.key} has a fault: {opened.faults[0].code}")
+    if opened.signed is None or opened.signed.certificate != signer.token.certificate:
+        raise Broken(f"the package {task.key} is not signed by the certificate that is registered")
+    wanted = {one.content_id: one.sha256 for one in task.files}
+    if {one.entry.content_id: one.part.sha256 for one in opened.attached} != wanted:
+        raise Broken(f"the package {task.key} does not hold what was to be sent")
+
+
+def _keep(task: _Task, signer: Signer, package: Path) -> None:
+    """Keep a checked package, unless the authority has ended since the intent."""
+    refusal: Forbidden | None = None
+    digest = sha256(package.read_bytes()).hexdigest()
+    with services().database.transaction() as session:
+        message = session.get_one(MessageRow, task.key, with_for_update=True)
+        if message.sha256:
+            return
+        facts: dict[str, Json] = {
+            "doc": {"sha256": digest, "size": package.stat().st_size},
+            "certificate": sha256(signer.token.certificate).hexdigest(),
+        }
+        try:
+            authority(session, task.office, signer)
+        except Forbidden as error:
+            refusal = error
+            _tell(
+                session,
+                task,
+                event="exchange:package-unused",
+                facts={**facts, **why(task.office.code, error)},
+            )
+        else:
+            message.sha256, message.store_key, message.size = digest, task.place, package.stat().st_size
+            session.add(message)
+            _tell(session, task, event="exchange:package-signed", facts=facts)
+    if refusal is not None:
+        raise refusal
