@@ -25,11 +25,10 @@ from sqlmodel import col, or_, select
 
 from flows.projector import NotDeployed
 from infra.database import now
-from infra.errors import HosoError, Unavailable
+from infra.errors import HosoError
 from infra.services import services
 from tasks.exchange import books, looking
-from tasks.exchange.posting import post
-from tasks.exchange.receiving import fetch_waiting
+from tasks.exchange.post import carry_post
 from tasks.exchange.reconciling import Compared, compare_books
 from tasks.exchange.tables import ExchangeDocumentRow
 
@@ -38,39 +37,11 @@ log = logging.getLogger("hoso.exchange")
 #: The deployment that every document's run belongs to.
 DEPLOYMENT = "document/document"
 
-#: How many packages are sent in one round before what came is looked at.
-_ROOM = 50
 #: Seconds between two comparisons with Prefect, and the share of its time that they may take.
 _COMPARE = 15.0
 _COMPARE_SHARE = 0.05
 #: How many runs are asked for in one request; Prefect answers 200 at most.
 _PAGE = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """What one round of the post did."""
-
-    sent: int
-    taken: int
-
-
-def carry_post() -> Round:
-    """
-    Send what is due, take in what waits for each office of this system, and answer it.
-
-    An axis that does not answer keeps nobody from sending inside this system. Repeating is harmless.
-    """
-    sent = post(_ROOM)
-    taken = 0
-    for office in looking.offices_here():
-        try:
-            taken += fetch_waiting(office).taken
-        except Unavailable as error:
-            log.warning("%s", error)
-            break
-    sent += post(_ROOM)
-    return Round(sent=sent, taken=taken)
 
 
 class Postman:

@@ -12,7 +12,7 @@ from flows.cli.printing import AsJson, say, show, table
 from flows.cli.rounds import content_of
 from infra.services import services
 from infra.sheets import read_rows
-from tasks.exchange import handling, looking, organisations
+from tasks.exchange import handling, organisations
 from tasks.people.acting import acting
 from tasks.people.desk import logged_in
 
@@ -60,11 +60,8 @@ def directory(
 @exchange_app.command("post")
 def post(as_json: AsJson = False) -> None:
     """Send what is due and fetch what waits, once (the worker does so by itself)."""
-    from tasks.exchange.posting import post as send
-    from tasks.exchange.receiving import fetch_waiting
+    from tasks.exchange.post import carry_post
 
-    left = send()
-    came = {office: fetch_waiting(office) for office in looking.offices_here()}
-    left += send()  # What came is answered at once.
-    taken = sum(one.taken for one in came.values())
-    show({"sent": left, "taken": taken}, as_json=as_json, text=f"{left} packages sent, {taken} taken in")
+    done = carry_post()
+    text = f"{done.sent} packages sent, {done.taken} taken in"
+    show({"sent": done.sent, "taken": done.taken}, as_json=as_json, text=text)

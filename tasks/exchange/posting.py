@@ -36,7 +36,7 @@ _TAKE = text("""
           and (lease_until is null or lease_until < clock_timestamp())
           and (cast(:document as varchar) is null or document = :document)
         order by priority desc, queued_at limit :room for update skip locked)
-    returning key, fence
+    returning key, fence, priority, queued_at
 """)
 
 
@@ -53,7 +53,8 @@ def due(room: int, *, document: str | None = None) -> list[Turn]:
     with services().database.transaction() as session:
         values = {"seconds": services().settings.lease_seconds * 4, "room": room, "document": document}
         found = session.connection().execute(_TAKE, values)
-        return [Turn(key=row.key, fence=row.fence) for row in found]
+        ordered = sorted(found, key=lambda row: (-row.priority, row.queued_at))
+        return [Turn(key=row.key, fence=row.fence) for row in ordered]
 
 
 def post(room: int = 50, *, document: str | None = None) -> int:
