@@ -15,6 +15,7 @@ from flows.command import CODE
 from infra.database import load_driver
 from infra.environment import settings_file
 from infra.errors import Broken, HosoError
+from infra.pdf.nursery import NURSERY
 from infra.settings import settings
 from infra.standby.asking import door_of
 from infra.standby.serving import StandBy
@@ -49,6 +50,7 @@ def main() -> None:
     for module in LARGE:
         importlib.import_module(module)
     load_driver()
+    NURSERY.load("infra.pdf.intake_child")
     if settings.cache_info().currsize:
         raise Broken("a setting was read while modules were loaded: every command would have this process's")
     flows.cli.built()

@@ -1,9 +1,10 @@
 """
 Reading hostile files in a process of its own, which can be killed.
 
-The child gets an empty environment, two anonymous files, limits on memory, processor time, output and wall
-time, and, where the system allows it, no network. Nothing is left behind when either side dies. It is not
-a sandbox against code execution: it runs as the same user, so keep pikepdf, Pillow and pyHanko up to date.
+The child comes out of a nursery (`infra.pdf.nursery`). It gets an empty environment, two anonymous files, limits
+on memory, processor time, output and wall time, and, where the system allows it, no network. Nothing is left
+behind when either side dies. It is not a sandbox against code execution: it runs as the same user, so keep
+pikepdf, Pillow and pyHanko up to date.
 
 A request and an answer have the same form: one line of JSON, then bytes.
 """
@@ -15,8 +16,6 @@ import importlib
 import json
 import resource
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from infra.errors import Broken, Unavailable
-
-_ROOT = Path(__file__).resolve().parents[2]
+from infra.pdf.nursery import NURSERY
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
@@ -55,7 +53,7 @@ def asking(
     module: str, header: dict[str, Any], contents: Sequence[bytes], *, cost: Cost
 ) -> Iterator[IO[bytes]]:
     """
-    Yield the answer of `python -m module` to a request, as a file at its beginning; the child is dead by then.
+    Yield the answer of `main()` of a module to a request, as a file at its beginning; the child is dead by then.
 
     Raises `TooCostly` when the child was killed or crashed, `Unavailable` when none can be started, and
     `Broken` when it failed for a reason that is not the files'.
@@ -75,29 +73,20 @@ def _run(module: str, request: IO[bytes], answer: IO[bytes], cost: Cost) -> None
     """Let the child read the request; it is dead when this returns or raises."""
     with tempfile.TemporaryFile() as complaints:
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", module],
-                stdin=request,
-                stdout=answer,
-                stderr=complaints,
-                env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
-                cwd="/",
-                timeout=cost.wall_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
+            code = NURSERY.run(module, (request, answer, complaints), cost.wall_seconds)
+        except TimeoutError as error:
             raise TooCostly(f"took longer than {cost.wall_seconds:g} s") from error
         except OSError as error:
             raise Unavailable("This machine cannot start a process to read files in") from error
-        if done.returncode == 0:
+        if code == 0:
             return
-        if done.returncode < 0:
+        if code < 0:
             # A file that crashes or starves its reader is refused, whatever it was that it did.
-            cause = signal.Signals(-done.returncode).name
+            cause = signal.Signals(-code).name
             raise TooCostly(f"needs too much, or breaks the reader ({cause})")
         complaints.seek(0)
         last = complaints.read(100_000).decode(errors="replace").strip().rpartition("\n")[2]
-        raise Broken(f"The reader {module} failed with code {done.returncode}: {last[:300]}")
+        raise Broken(f"The reader {module} failed with code {code}: {last[:300]}")
 
 
 def confine(cost: dict[str, Any], *, readers: Sequence[str] = ()) -> None:

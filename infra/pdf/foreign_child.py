@@ -19,11 +19,14 @@ from infra.pdf.confined import confine, is_starved
 #: What is said of files that take more than they may.
 _TOO_MUCH = "it needs more memory than a result ever should"
 
+#: The modules that files are read with.
+READERS = ("infra.pdf.screening", "infra.pdf.fields", "pyhanko.sign.validation")
+
 
 def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
-    confine(header["cost"], readers=["infra.pdf.screening", "infra.pdf.fields", "pyhanko.sign.validation"])
+    confine(header["cost"], readers=READERS)
     pdf = sys.stdin.buffer.read(header["bytes"])
     try:
         said, prepared = _examine(pdf, header)

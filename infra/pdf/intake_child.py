@@ -16,12 +16,15 @@ from typing import Any
 from infra.pdf.confined import confine, is_starved
 from infra.pdf.pages import Limits, PageImage, Unfit
 
+#: The modules that files are read with.
+READERS = ("infra.pdf.scans",)
+
 
 def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
     limits = Limits(**header["limits"])
-    confine(header["cost"], readers=["infra.pdf.scans"])
+    confine(header["cost"], readers=READERS)
     try:
         pages = _read(header["files"], limits)
     except Unfit as refusal:

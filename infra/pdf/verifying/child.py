@@ -15,11 +15,14 @@ from typing import Any
 
 from infra.pdf.confined import confine, is_starved
 
+#: The modules that files are read with.
+READERS = ("infra.pdf.verifying.examine",)
+
 
 def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
-    confine(header["cost"], readers=["infra.pdf.verifying.examine"])
+    confine(header["cost"], readers=READERS)
     # What pyHanko says to engineers would tell a citizen nothing; the findings do.
     logging.disable(logging.CRITICAL)
     try:

@@ -31,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from infra.errors import HosoError
 from infra.pdf.confined import Cost
+from infra.pdf.nursery import NURSERY
 door, memory, pdf = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).read_bytes()
 cost = Cost(memory_bytes=memory, wall_seconds=60)
 if door == "scan":
@@ -48,6 +49,7 @@ else:
     from infra.pdf.verifying.folder import Folder
     report = verify("a", pdf, trusted=Folder(), at=datetime.now(UTC), cost=cost)
     said = [one.code for one in report.findings]
+NURSERY.close()  # With it the memory of its children is known.
 most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 print(json.dumps({"said": said, "most": most}))
 """
