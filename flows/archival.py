@@ -8,12 +8,15 @@ from flows.running import Aside, step
 from tasks.archival import steps
 from tasks.archival.checkpoints import cover as cover_entries
 from tasks.archival.covering import is_covered, may_ask
+from tasks.archival.holding import is_unsettled, settle_hold
 from tasks.evidence.steps import is_wanting, lift_for_archive
 
 lift = step(lift_for_archive, name="lift", run_name="lift original {ordinal} for the archive")
 begin = step(steps.begin_package, name="begin-package", run_name="begin the package")
 cover = step(cover_entries, name="checkpoint", run_name="sign the history")
 archive = step(steps.archive, name="archive", run_name="archive")
+
+settle = step(settle_hold, name="hold", run_name="tell the archive of the hold")
 
 
 async def archival(code: str) -> None:
@@ -22,6 +25,8 @@ async def archival(code: str) -> None:
 
     Between the two it waits for a checkpoint that covers its history; many dossiers share one.
     """
+    if await asyncio.to_thread(is_unsettled, code):
+        await settle(code)
     if not await asyncio.to_thread(steps.is_due, code):
         return
     aside = Aside()

@@ -147,7 +147,12 @@ def _summary(code: str) -> dict[str, Any]:
         ],
         "legs": [{"channel": leg["channel"], "state": leg["state"]} for leg in described["legs"]],
         "objects": [
-            {**stored, "retain_until": stored["retain_until"].isoformat()} for stored in described["objects"]
+            {
+                name: value.isoformat() if name == "retain_until" else value
+                for name, value in stored.items()
+                if name != "destroyed_at"
+            }
+            for stored in described["objects"]
         ],
         "prefect": {
             "run_id": run_id,

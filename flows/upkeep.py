@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from prefect import flow
+from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
@@ -16,6 +17,8 @@ from flows.projector import project
 from infra.errors import HosoError, Unavailable
 from tasks.appointment.acts import keep_no_shows
 from tasks.archival.checkpoints import keep_checkpoint
+from tasks.archival.fixity import read_archive
+from tasks.archival.locks import renew_locks
 from tasks.archival.renewals import archive_renewed
 from tasks.certificates.watching import watch
 from tasks.dossier import outbox
@@ -110,3 +113,25 @@ async def preserve() -> State[None]:
     if left:
         return Failed(message=f"{renewed} documents renewed; not renewed: {', '.join(left)}")
     return Completed(message=f"{renewed} documents renewed")
+
+
+@flow(name="fixity", persist_result=False)
+async def fixity() -> State[None]:
+    """Renew locks that must not end, read a share of archive and history again; FAILED names what differs."""
+    renewed = await asyncio.to_thread(renew_locks)
+    night = await asyncio.to_thread(read_archive)
+    lines = [
+        f"# What was read of the archive, run {night.run}",
+        "",
+        f"{night.objects} objects, {night.bytes / 1e6:.1f} MB at {night.speed:.0f} MB/s; "
+        f"{night.entries} entries of the history; {renewed} locks renewed. Report: `{night.report}`",
+        "",
+        "| key | version | what | expected | found |",
+        "|---|---|---|---|---|",
+        *(f"| `{f.key}` | `{f.version}` | {f.what} | {f.expected} | {f.found} |" for f in night.findings),
+    ]
+    await acreate_markdown_artifact("\n".join(lines), key="fixity", description="What was read")
+    if night.findings:
+        named = ", ".join(f"{f.key} ({f.what})" for f in night.findings[:5])
+        return Failed(message=f"{len(night.findings)} things are not as they were written: {named}")
+    return Completed(message=f"{night.objects} objects and {night.entries} entries are as they were written")

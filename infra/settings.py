@@ -97,6 +97,13 @@ class Settings(BaseModel):
     #: Evidence is renewed when fewer than so many days are left of it.
     preservation_days: int = 90
 
+    #: How many years what is kept for ever is locked at a time; many stores take no more than a hundred.
+    archive_lock_years: int = 99
+    #: Such a lock is renewed when fewer than so many days are left of it.
+    lock_renewal_days: int = 3650
+    #: Everything in the archive is read again, and every old entry of the history, within so many days.
+    fixity_days: int = 90
+
     #: The mail server that takes the office's e-mail.
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25

@@ -54,7 +54,7 @@ ROOMS = {
     "erasing": ("erase",),
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
     "preserving": ("evidence-calendar",),
-    "keeping": ("evidence", "hold"),
+    "keeping": ("evidence", "hold", "destruction", "fixity"),
     "looking": ("status", "show", "list", "results", "register"),
     "office": ("office", "procedure"),
     "rounds": ("registration",),

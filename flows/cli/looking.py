@@ -19,6 +19,7 @@ from tasks.delivery.copies import copies_of
 from tasks.delivery.steps import legs_of
 from tasks.delivery.tables import PublicationRow
 from tasks.dossier.calendar import local
+from tasks.dossier.holds import hold_on
 from tasks.dossier.moves import Actor, Telling, look, originals_of, tell
 from tasks.dossier.register import RegisterEntryRow, number_of, short_number
 from tasks.dossier.releases import released
@@ -117,9 +118,12 @@ def show_life(
         table("At the counter", ("task", "reason", "ended"), task_rows)
     if described["objects"]:
         object_rows = [
-            (o["key"], o["mode"], o["retain_until"], o["version_id"]) for o in described["objects"]
+            (o["key"], o["mode"], o["retain_until"], o["version_id"], _kept(o)) for o in described["objects"]
         ]
-        table("Archive", ("key", "mode", "kept until", "version"), object_rows)
+        table("Archive", ("key", "mode", "kept until", "version", "now"), object_rows)
+    if described["hold"]:
+        held = described["hold"]
+        table("Held", ("since", "by", "why"), [(held["since"], held["by"], held["reason"])])
     entry_rows = [(e["seq"], _when(e), e["event"], _who(e), e["to"]) for e in described["history"]]
     table("History", ("position", "when", "what", "by", "stage"), entry_rows)
 
@@ -136,6 +140,13 @@ def after_issue(described: dict[str, Any]) -> list[str]:
         what = f"correction {request['id']} ({request['state']}) of {request['dossier']}/{request['ordinal']}"
         said.append(what + (f", made in {request['new_dossier']}" if request["new_dossier"] else ""))
     return said
+
+
+def _kept(stored: dict[str, Any]) -> str:
+    """Return how an object of the archive stands: held, destroyed, or nothing to say."""
+    if stored["destroyed_at"]:
+        return f"destroyed {local(stored['destroyed_at']):%Y-%m-%d}"
+    return "held" if stored["held"] else ""
 
 
 def _applicant(code: str, me: Actor) -> dict[str, Any]:
@@ -166,6 +177,7 @@ def describe(code: str) -> dict[str, Any]:
         waits = waiting_of(session, dossier)
         payment = session.get(PaymentRow, code)
         legs = legs_of(session, code)
+        kept = hold_on(session, code)
         return {
             "code": code,
             "stage": str(dossier.stage),
@@ -178,6 +190,7 @@ def describe(code: str) -> dict[str, Any]:
             "portal_code": dossier.portal_code,
             "fee": payment and {"amount": payment.amount, "paid": payment.paid, "paid_at": payment.paid_at},
             "run_id": dossier.run_id,
+            "hold": kept and {"reason": kept.reason, "since": kept.placed_at, "by": kept.placed_by},
             "originals": [_original(session, o) for o in originals_of(session, code)],
             "legs": [
                 {
@@ -212,7 +225,9 @@ def describe(code: str) -> dict[str, Any]:
                 for t in session.exec(select(CounterTaskRow).where(CounterTaskRow.dossier == code))
             ],
             "objects": [
-                o.model_dump(include={"key", "version_id", "sha256", "mode", "retain_until"})
+                o.model_dump(
+                    include={"key", "version_id", "sha256", "mode", "retain_until", "held", "destroyed_at"}
+                )
                 for o in session.exec(select(ArchivedObjectRow).where(ArchivedObjectRow.dossier == code))
             ],
             "history": history,

@@ -57,6 +57,12 @@ def keep_nodes(session: Session, size: int) -> int:
     return added
 
 
+def kept_node(session: Session, level: int, index: int) -> bytes | None:
+    """Return the hash that is kept over a complete subtree, or `None` when none is."""
+    row = session.get(HistoryNode, (level, index))
+    return row.hash if row else None
+
+
 def _read(session: Session, level: int, block: int) -> Sequence[bytes]:
     """Return up to 256 neighbouring hashes of a kept level; level 0 are the entries themselves."""
     begin, end = block * _WIDTH, (block + 1) * _WIDTH

@@ -8,6 +8,8 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 import tasks.appointment.tables
+import tasks.archival.destruction_tables
+import tasks.archival.fixity_tables
 import tasks.archival.tables
 import tasks.authority.tables
 import tasks.batches.tables

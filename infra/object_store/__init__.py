@@ -23,6 +23,10 @@ class AlreadyStored(Broken):
     """The key holds other content than the caller's."""
 
 
+class StillKept(Forbidden):
+    """The store itself refuses to let a version go: its lock has not ended, or it is held."""
+
+
 class Unsafe(Forbidden):
     """The store failed the probe: it would let somebody delete what must stay."""
 
@@ -37,6 +41,15 @@ class Stored:
     size: int  # bytes
     mode: str | None = None  # "COMPLIANCE", "GOVERNANCE" or no lock
     retain_until: datetime | None = None  # aware, UTC, whole seconds
+    held: bool = False  # a legal hold: it stays, whatever the date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One version as it lies in the store now, and whether it is what a reader of the bare key gets."""
+
+    stored: Stored
+    newest: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +109,31 @@ class ObjectStore(Protocol):
 
         A key that is not there is a success, so it may be repeated. Raises `Broken` for a version that is
         locked, of which nothing is removed, and `Unavailable`.
+        """
+        ...
+
+    def measure(self, key: str, version_id: str) -> Measured:
+        """
+        Read one version to its end, a piece at a time, and return its hash, size, lock and hold as they are now.
+
+        Memory does not grow with the object. `newest` is false when something else, or a deletion, lies on top of
+        it. Raises `Absent` when the version is gone, `Unavailable` when the store does not answer.
+        """
+        ...
+
+    def lock_longer(self, key: str, version_id: str, retain_until: datetime) -> Stored:
+        """Lock one version in COMPLIANCE mode until a later moment, and return it as the store reports it now."""
+        ...
+
+    def keep_held(self, key: str, version_id: str, *, held: bool) -> None:
+        """Place a legal hold on one version, or lift it; doing it again changes nothing."""
+        ...
+
+    def destroy(self, key: str, version_id: str) -> None:
+        """
+        Delete one version for good; a version that is gone already is a success.
+
+        Raises `StillKept` while its lock or a hold lasts: whose bytes they are does not matter to the store.
         """
         ...
 

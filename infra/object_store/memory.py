@@ -17,8 +17,8 @@ from threading import RLock
 
 from infra.clock import Clock, SystemClock
 from infra.errors import Broken, Unavailable
-from infra.object_store import Absent, AlreadyStored, ProbeResult, Stored
-from infra.object_store.naming import check_key, whole_second
+from infra.object_store import Absent, AlreadyStored, Measured, ProbeResult, Stored
+from infra.object_store.naming import check_key, still_kept, whole_second
 from infra.object_store.probing import (
     PROBE_CONTENT,
     Refused,
@@ -135,6 +135,58 @@ class MemoryStore:
                 raise Broken(f"{key} is locked and stays")
             self._versions.pop(key, None)
 
+    def measure(self, key: str, version_id: str) -> Measured:
+        """See `ObjectStore.measure`."""
+        with self._lock:
+            stored, _ = self._read(key, version_id)
+            return Measured(stored=stored, newest=self._versions[key][-1].stored.version_id == version_id)
+
+    def lock_longer(self, key: str, version_id: str, retain_until: datetime) -> Stored:
+        """See `ObjectStore.lock_longer`."""
+        with self._lock:
+            version = self._find(key, version_id)
+            if version is None:
+                raise Absent(f"cannot lock {key}: the store has no such version")
+            until = max(whole_second(retain_until), version.stored.retain_until or retain_until)
+            version.stored = replace(version.stored, mode="COMPLIANCE", retain_until=until)
+            return version.stored
+
+    def keep_held(self, key: str, version_id: str, *, held: bool) -> None:
+        """See `ObjectStore.keep_held`."""
+        with self._lock:
+            version = self._find(key, version_id)
+            if version is None:
+                raise Absent(f"cannot hold {key}: the store has no such version")
+            version.stored = replace(version.stored, held=held)
+
+    def destroy(self, key: str, version_id: str) -> None:
+        """See `ObjectStore.destroy`."""
+        try:
+            self.delete_version(key, version_id, bypass=False)
+        except Refused as error:
+            raise still_kept(key) from error
+
+    def replace_content(self, key: str, version_id: str, content: bytes) -> None:
+        """Put other bytes under a version behind the lock, as damage or somebody with the disks in hand would."""
+        with self._lock:
+            version = self._find(key, version_id)
+            assert version is not None, f"there is no {key} {version_id}"
+            version.content = content
+
+    def put_on_top(self, key: str, content: bytes) -> str:
+        """Write another version over a key, as a client that does not ask first can; return its id."""
+        with self._lock:
+            version = self._version(key, content, "", None)
+            self._versions.setdefault(key, []).append(version)
+            return version.stored.version_id
+
+    def lose(self, key: str, version_id: str) -> None:
+        """Lose a version, lock or no lock."""
+        with self._lock:
+            self._versions[key] = [v for v in self._versions[key] if v.stored.version_id != version_id]
+            if not self._versions[key]:
+                del self._versions[key]
+
     def keys(self, prefix: str, *, after: str = "") -> list[str]:
         """See `ObjectStore.keys`."""
         with self._lock:
@@ -158,7 +210,7 @@ class MemoryStore:
             if version is None:
                 return
             until = version.stored.retain_until
-            if until is not None and until > self._clock.now():
+            if version.stored.held or (until is not None and until > self._clock.now()):
                 self._refuse_unless_allowed("delete_version", "AccessDenied")
             self._versions[key].remove(version)
             if not self._versions[key]:
@@ -230,7 +282,8 @@ class MemoryStore:
             if version is None or fault is Fault.LOST:
                 raise Absent(f"cannot get {key}: the store has no such object")
             content = _damaged(version.content) if fault is Fault.DAMAGE else version.content
-            return replace(version.stored, sha256=hashlib.sha256(content).hexdigest()), content
+            sha256, size = hashlib.sha256(content).hexdigest(), len(content)
+            return replace(version.stored, sha256=sha256, size=size), content
 
     def _find(self, key: str, version_id: str | None) -> _Version | None:
         """Return the latest version of a key, or the one named."""

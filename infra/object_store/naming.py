@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from infra.errors import Broken
+from infra.object_store import StillKept
 
 #: S3 takes keys of at most this many bytes (UTF-8).
 LONGEST_KEY = 1024
@@ -40,3 +41,12 @@ def whole_second(moment: datetime) -> datetime:
     if moment.microsecond:
         moment = moment.replace(microsecond=0) + timedelta(seconds=1)
     return moment
+
+
+def still_kept(key: str) -> StillKept:
+    """Return the refusal of a store that does not let a version go."""
+    return StillKept(
+        f"the store keeps {key}: its lock has not ended, or it is held.",
+        rule="ARC-04",
+        way_out="Wait until the lock has ended; a hold is ended with “hoso hold release”.",
+    )

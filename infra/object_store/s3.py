@@ -26,11 +26,18 @@ from urllib3.exceptions import HTTPError
 
 from infra.clock import Clock, SystemClock
 from infra.errors import Broken
-from infra.object_store import Absent, AlreadyStored, ProbeResult, Stored
-from infra.object_store.naming import check_key, whole_second
-from infra.object_store.probing import PROBE_CONTENT, probe_doors, probe_key, probe_lock, probe_retention
+from infra.object_store import Absent, AlreadyStored, Measured, ProbeResult, Stored
+from infra.object_store.naming import check_key, still_kept, whole_second
+from infra.object_store.probing import (
+    PROBE_CONTENT,
+    Refused,
+    probe_doors,
+    probe_key,
+    probe_lock,
+    probe_retention,
+)
 from infra.object_store.s3_intruder import S3Intruder
-from infra.object_store.s3_wire import PATIENCE, OnlyOnce, Taken, read_whole, timeout, translated
+from infra.object_store.s3_wire import PATIENCE, OnlyOnce, Taken, pieces, read_whole, timeout, translated
 
 #: Seconds before the second, third and fourth try. A store that was restarted answers 500 and 404 for a
 #: moment although it has everything; a longer wait is for the caller to decide.
@@ -159,6 +166,40 @@ class S3Store:
         if self.find(key) is not None:
             raise Broken(f"{key} is still there after it was removed")
 
+    def measure(self, key: str, version_id: str) -> Measured:
+        """See `ObjectStore.measure`: asks for the bare key, and for the version only where that is another one."""
+        try:
+            found = self._stream(key, None)
+        except Absent:
+            found = None  # A deletion lies on top, or there is nothing at all.
+        if found is not None and found.version_id == version_id:
+            return Measured(stored=found, newest=True)
+        return Measured(stored=self._stream(key, version_id), newest=False)
+
+    def lock_longer(self, key: str, version_id: str, retain_until: datetime) -> Stored:
+        """See `ObjectStore.lock_longer`."""
+        stored = self._stat(key, version_id)
+        self._lock(stored, whole_second(retain_until))
+        return self._stat(key, version_id)
+
+    def keep_held(self, key: str, version_id: str, *, held: bool) -> None:
+        """See `ObjectStore.keep_held`."""
+
+        def hold() -> None:
+            if held:
+                self._client.enable_object_legal_hold(self._bucket, key, version_id=version_id)
+            else:
+                self._client.disable_object_legal_hold(self._bucket, key, version_id=version_id)
+
+        self._ask(f"hold {key}", hold)
+
+    def destroy(self, key: str, version_id: str) -> None:
+        """See `ObjectStore.destroy`."""
+        try:
+            self.intruder.delete_version(key, version_id, bypass=False)
+        except Refused as error:
+            raise still_kept(key) from error
+
     def keys(self, prefix: str, *, after: str = "") -> list[str]:
         """See `ObjectStore.keys`: sorted, without keys whose latest version is a delete marker."""
 
@@ -226,6 +267,33 @@ class S3Store:
         sha256 = hashlib.sha256(content).hexdigest()
         return _stored(key, found, sha256, len(content), headers), content
 
+    def _stream(self, key: str, version_id: str | None) -> Stored:
+        """Read one object a piece at a time and return it with the hash of what came."""
+
+        def get() -> tuple[str, int, Mapping[str, str]]:
+            response = self._client.get_object(self._bucket, check_key(key), version_id=version_id)
+            try:
+                digest, size = hashlib.sha256(), 0
+                for piece in pieces(response):
+                    digest.update(piece)
+                    size += len(piece)
+                return digest.hexdigest(), size, response.headers
+            finally:
+                response.close()
+                response.release_conn()
+
+        sha256, size, headers = self._ask(f"read {key}", get)
+        return _stored(key, headers.get("x-amz-version-id") or version_id, sha256, size, headers)
+
+    def _stat(self, key: str, version_id: str) -> Stored:
+        """Return a version with its lock, unread."""
+
+        def stat() -> Mapping[str, str]:
+            return self._client.stat_object(self._bucket, key, version_id=version_id).metadata or {}
+
+        headers = self._ask(f"look at {key}", stat, looks_again=True)
+        return _stored(key, version_id, "", int(headers.get("content-length", "0")), headers)
+
     def _lock_of(self, stored: Stored) -> Stored:
         """Return a version with its lock as the store reports it now."""
 
@@ -283,6 +351,7 @@ def _stored(key: str, version_id: str | None, sha256: str, size: int, headers: M
         size=size,
         mode=lowered.get("x-amz-object-lock-mode") or None,
         retain_until=datetime.fromisoformat(until).astimezone(UTC).replace(microsecond=0) if until else None,
+        held=lowered.get("x-amz-object-lock-legal-hold", "").upper() == "ON",
     )
 
 

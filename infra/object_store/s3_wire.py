@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from minio.error import InvalidResponseError, S3Error, ServerError
@@ -138,13 +139,16 @@ class OnlyOnce(PoolManager):
 
 def read_whole(response: BaseHTTPResponse) -> bytes:
     """Return a whole answer, unless it trickles in for too long."""
+    return b"".join(pieces(response))
+
+
+def pieces(response: BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield an answer in pieces, unless it trickles in for too long."""
     deadline = time.monotonic() + _LONGEST_READ
-    parts = []
     while part := response.read(_CHUNK):
-        parts.append(part)
+        yield part
         if time.monotonic() > deadline:
             raise Unavailable("the object store sends too slowly")
-    return b"".join(parts)
 
 
 def translated(what: str, error: Exception) -> tuple[HosoError, bool]:

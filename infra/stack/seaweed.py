@@ -40,7 +40,7 @@ ARCHIVE_BUCKET = "hoso-archive"
 REGION = "us-east-1"
 
 #: What the application may do in its two buckets, in SeaweedFS's words. Not among them: bypassing a
-#: lock, legal holds, changing a bucket's lock, making and removing buckets.
+#: lock, changing a bucket's lock, making and removing buckets. A hold only adds to a lock in COMPLIANCE mode.
 _RIGHTS = (
     "Read",
     "Write",
@@ -48,6 +48,8 @@ _RIGHTS = (
     "Tagging",
     "GetObjectRetention",
     "PutObjectRetention",
+    "GetObjectLegalHold",
+    "PutObjectLegalHold",
     "GetBucketObjectLockConfiguration",
 )
 

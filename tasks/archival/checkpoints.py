@@ -15,7 +15,7 @@ from email.policy import SMTP
 from hashlib import sha256
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from infra.database import now
 from infra.errors import Broken, HosoError, Unavailable
@@ -24,12 +24,10 @@ from infra.history.keeping import must_continue, newest_checkpoint, read_key, si
 from infra.history.recording import contents
 from infra.history.tables import HistoryCheckpoint
 from infra.mail import Outcome
-from infra.object_store import Stored
 from infra.services import services
 from infra.timestamp import NoTimestamp
 from tasks.archival.covering import covered_size, is_covered, wake_covered
-from tasks.archival.rules import retain_until
-from tasks.archival.tables import KeptObjectRow
+from tasks.archival.locks import keep_in_mind, locked_until
 from tasks.dossier.tables import OfficeRow
 
 #: Where checkpoints lie in the archive bucket.
@@ -176,7 +174,7 @@ def _archive() -> None:
         )
         rows = [(r.size, r.note, r.token or b"", r.signed_at) for r in session.exec(missing)]
     for size, note, token, moment in rows:
-        until = retain_until(moment, None)
+        until = locked_until(moment, None)
         stored = store.put_locked(
             f"{_name(size)}.note", note.encode(), content_type="text/plain", retain_until=until
         )
@@ -189,22 +187,6 @@ def _archive() -> None:
             session.add(row)
             keep_in_mind(session, "checkpoint", stored)
             keep_in_mind(session, "time-stamp", stamp)
-
-
-def keep_in_mind(session: Session, kind: str, stored: Stored) -> None:
-    """Write down a locked object that belongs to no dossier, so that it is read and its lock renewed; once."""
-    if session.get(KeptObjectRow, (stored.key, stored.version_id)) is None:
-        row = KeptObjectRow(
-            key=stored.key,
-            version_id=stored.version_id,
-            kind=kind,
-            sha256=stored.sha256,
-            size=stored.size,
-            mode=stored.mode or "",
-            retain_until=stored.retain_until or now(session),
-            kept_at=now(session),
-        )
-        session.add(row)
 
 
 def _name(size: int) -> str:

@@ -24,6 +24,66 @@ def retain_until(ended: datetime, years: int | None) -> datetime:
     return datetime(last_year, 12, 31, 23, 59, 59, tzinfo=HANOI).astimezone(UTC)
 
 
+def share_of(total: int, days: int) -> int:
+    """
+    Return how much is read in a night so that all of `total` is read well within so many days.
+
+    Half more than an equal share, so that nights that were missed are made up for.
+
+    >>> share_of(9000, 90), share_of(1, 90), share_of(0, 90), share_of(500, 0)
+    (150, 1, 0, 500)
+    """
+    return -(-total * 3 // (2 * days)) if days > 1 else total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """One object version of the archive as it was written down."""
+
+    key: str
+    version: str
+    sha256: str
+    size: int  # bytes
+    mode: str
+    retain_until: datetime
+    held: bool
+    dossier: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The same version as the store has it now; one that is gone has no hash."""
+
+    sha256: str
+    size: int  # bytes
+    mode: str
+    retain_until: datetime | None
+    held: bool
+    newest: bool
+
+
+def differences(one: Expected, now: Compared) -> list[tuple[str, str, str]]:
+    """
+    Return what is wrong with an object: in a word, what was expected, what was found.
+
+    `missing`, `changed` (other bytes), `covered` (something lies on top of it, so that a reader of the bare key gets
+    that), `unlocked` (a weaker or a shorter lock), `let go` (held by us, and not by the store).
+    """
+    if not now.sha256:
+        return [("missing", one.sha256, "nothing")]
+    found = []
+    if (now.sha256, now.size) != (one.sha256, one.size):
+        found.append(("changed", f"{one.sha256} ({one.size} bytes)", f"{now.sha256} ({now.size} bytes)"))
+    if not now.newest:
+        found.append(("covered", one.version, "another version on top"))
+    if now.mode != one.mode or now.retain_until is None or now.retain_until < one.retain_until:
+        said = f"{now.mode or 'no lock'} {now.retain_until.isoformat() if now.retain_until else ''}".strip()
+        found.append(("unlocked", f"{one.mode} {one.retain_until.isoformat()}", said))
+    if one.held and not now.held:
+        found.append(("let go", "a legal hold", "none"))
+    return found
+
+
 def package_id(code: str) -> str:
     """Return the OCFL id of a dossier's package."""
     return f"urn:hoso:{code}"

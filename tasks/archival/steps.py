@@ -15,10 +15,10 @@ from infra.object_store import Stored
 from infra.object_store.probing import require_safe
 from infra.ocfl import object_path, ocfl_root
 from infra.services import services
-from tasks.archival.checkpoints import keep_in_mind
 from tasks.archival.covering import covering
+from tasks.archival.locks import keep_in_mind, locked_until
 from tasks.archival.package import package
-from tasks.archival.rules import package_id, retain_until
+from tasks.archival.rules import package_id
 from tasks.archival.tables import ArchivedObjectRow, PackageRow
 from tasks.dossier.lifecycle import Stage
 from tasks.dossier.moves import (
@@ -104,7 +104,7 @@ def begin_package(code: str) -> bool:
                 dossier=code,
                 begun_at=moment,
                 history_position=head(session)[0] - 1,
-                retain_until=retain_until(moment, retention.years),
+                retain_until=locked_until(moment, retention.years),
                 permanent=retention.years is None,
                 user_name=office.name,
                 user_address=f"mailto:{office.mailbox}",
@@ -151,7 +151,7 @@ def write_root(moment: datetime) -> None:
             ARCHIVE_ROOT + name,
             content,
             content_type="application/octet-stream",
-            retain_until=retain_until(moment, None),
+            retain_until=locked_until(moment, None),
         )
         for name, content in ocfl_root().items()
     ]

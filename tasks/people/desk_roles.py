@@ -147,6 +147,8 @@ WALLS: Mapping[str, Wall] = {
     "exchange_status": _exchanged("select, insert"),
     "exchange_message": _office(_WRITE),
     "exchange_arrival": _office("select"),
+    "destruction_list": _office("select"),
+    "destruction_item": _dossier("select"),
     "history_head": Wall("select, update", "true"),
     "history_entry": Wall("select, insert", _SUBJECTS, "true"),
     # What is kept beside the history is written at a desk and never read there.

@@ -14,7 +14,7 @@ import pytest
 
 from infra.clock import SystemClock
 from infra.errors import Broken
-from infra.object_store import Absent, AlreadyStored, ObjectStore
+from infra.object_store import Absent, AlreadyStored, ObjectStore, StillKept
 from infra.object_store.memory import MemoryStore
 from infra.object_store.probing import Intruder, Refused, require_safe
 from infra.object_store.s3 import S3Store
@@ -232,6 +232,47 @@ def test_a_lock_cannot_be_weakened(store: Attackable, here: str, mode: str, minu
     with pytest.raises(Refused):
         store.intruder.set_retention(stored.key, stored.version_id, mode=mode, retain_until=other)
     assert store.read_back(stored.key, stored.version_id)[0] == stored
+
+
+def test_a_version_is_measured_as_it_lies_there(store: Attackable, here: str) -> None:
+    content = secrets.token_bytes(3_000_001)
+    stored = store.put_locked(f"{here}/big", content, content_type=PDF, retain_until=soon())
+    found = store.measure(stored.key, stored.version_id)
+    assert found.newest
+    assert found.stored == stored
+    assert found.stored.sha256 == hashlib.sha256(content).hexdigest()
+    with pytest.raises(Absent):
+        store.measure(f"{here}/nothing", stored.version_id)
+
+
+def test_a_lock_is_made_longer_by_version_and_never_shorter(store: Attackable, here: str) -> None:
+    stored = store.put_locked(f"{here}/a", b"one", content_type=PDF, retain_until=soon())
+    later = (stored.retain_until or soon()) + timedelta(hours=1)
+    assert store.lock_longer(stored.key, stored.version_id, later).retain_until == later
+    assert store.lock_longer(stored.key, stored.version_id, soon()).retain_until == later
+
+
+def test_a_held_version_stays_although_nothing_else_keeps_it(store: Attackable, here: str) -> None:
+    stored = store.put(f"{here}/a", b"one", content_type=PDF)
+    assert not store.measure(stored.key, stored.version_id).stored.held
+    store.keep_held(stored.key, stored.version_id, held=True)
+    store.keep_held(stored.key, stored.version_id, held=True)
+    assert store.measure(stored.key, stored.version_id).stored.held
+    with pytest.raises(StillKept):
+        store.destroy(stored.key, stored.version_id)
+    assert store.get(stored.key, version_id=stored.version_id) == b"one"
+    store.keep_held(stored.key, stored.version_id, held=False)
+    store.destroy(stored.key, stored.version_id)
+    store.destroy(stored.key, stored.version_id)
+    with pytest.raises(Absent):
+        store.measure(stored.key, stored.version_id)
+
+
+def test_a_locked_version_is_not_destroyed(store: Attackable, here: str) -> None:
+    stored = store.put_locked(f"{here}/a", b"one", content_type=PDF, retain_until=soon())
+    with pytest.raises(StillKept):
+        store.destroy(stored.key, stored.version_id)
+    assert store.measure(stored.key, stored.version_id).stored == stored
 
 
 def test_bytes_that_changed_on_the_way_are_not_stored(store: Attackable, here: str) -> None:
