@@ -29,6 +29,7 @@ from tasks.dossier.lifecycle import ENDED, MOVES, PAUSED, PORTAL_CODES, PORTAL_M
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.procedures import SHIPPED, Procedure, read_procedure
 from tasks.people.rules import ACTS, WITHOUT_LOGIN
+from tasks.reconciliation.rules import FINDINGS as GAPS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -39,6 +40,7 @@ LIFE, HISTORY, OPERATIONS = (
     ROOT / "docs" / f"{name}.md" for name in ("life-of-a-dossier", "history-format", "operations")
 )
 PEOPLE = ROOT / "docs" / "people.md"
+AFTER_ISSUE = ROOT / "docs" / "after-issue.md"
 VERIFYING, SCREENING = ROOT / "docs" / "verifying.md", ROOT / "docs" / "screening.md"
 SUPERVISORS, GLOSSARY, README = ROOT / "docs/supervisors.md", ROOT / "docs/glossary.md", ROOT / "README.md"
 
@@ -193,6 +195,12 @@ def act_table() -> str:
     return "\n".join([*rows, ""])
 
 
+def gap_table() -> str:
+    rows = ["| finding | what is not the same | what mends it |", "|---|---|---|"]
+    rows += [f"| `{code}` | {one.sentence} | {one.how or one.repair} |" for code, one in GAPS.items()]
+    return "\n".join([*rows, ""])
+
+
 def refusal_table() -> str:
     rows = ["| code | refused because | rule | what may be done |", "|---|---|---|---|"]
     rows += [f"| `{code}` | {one.why} | {one.rule} | {one.way_out} |" for code, one in REFUSALS.items()]
@@ -206,6 +214,7 @@ def open_table() -> str:
 
 TABLES = {
     ("acts", PEOPLE): act_table,
+    ("gaps", AFTER_ISSUE): gap_table,
     ("open", PEOPLE): open_table,
     ("refusals", SCREENING): refusal_table,
     ("findings", VERIFYING): finding_table,

@@ -52,6 +52,7 @@ ROOMS = {
     "routes": ("route",),
     "issuing": ("withdraw-result", "resend", "correction", "standing"),
     "erasing": ("erase",),
+    "reconciling": ("reconcile", "findings", "repair"),
     "returning": ("hand-over", "redirect", "confirm", "archive", "paper", "document"),
     "preserving": ("evidence-calendar",),
     "keeping": ("evidence", "hold", "destruction", "fixity"),

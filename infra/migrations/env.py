@@ -25,6 +25,7 @@ import tasks.evidence.tables
 import tasks.exchange.tables
 import tasks.issued.tables
 import tasks.people.tables
+import tasks.reconciliation.tables
 import tasks.registration.tables
 import tasks.signing.tables
 import tasks.supervision.tables  # noqa: F401  the metadata is complete once all tables are imported

@@ -134,7 +134,7 @@ def _erasures_and_findings() -> None:
         "finding",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
         sa.Column("code", sa.String(), nullable=False),
-        sa.Column("dossier", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("found_at", _MOMENT, nullable=False),
@@ -142,13 +142,12 @@ def _erasures_and_findings() -> None:
         sa.Column("repaired_by", sa.String(), nullable=True),
         sa.Column("repaired_at", _MOMENT, nullable=True),
         sa.Column("ended_at", _MOMENT, nullable=True),
-        sa.ForeignKeyConstraint(["dossier"], ["dossier.code"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
         "ix_finding_open",
         "finding",
-        ["code", "dossier", "ordinal"],
+        ["code", "subject", "ordinal"],
         unique=True,
         postgresql_where=sa.text("ended_at is null"),
     )

@@ -100,6 +100,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 #: Those that are about a whole office or several dossiers; each has a test of its own here or beside its stage.
 SPANNING = {"sign", "list", "board", "results", "register", "evidence-calendar"}
 SPANNING |= {"batch list", "batch show", "batch retry", "order list"}
+SPANNING |= {"findings", "repair"}
 
 ROLES = ("clerk", "official", "supervisor", "administrator", "auditor", "portal")
 
