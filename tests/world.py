@@ -536,12 +536,21 @@ def _up(root: Path) -> Path:
     return up(root, [part for part in PARTS if part != "store"], settings=elsewhere)
 
 
+def _do_not_wait_for_the_disk(root: Path) -> None:
+    """Let commits of this world return at once; what is tested here outlives processes, not the machine."""
+    with administrator(Place(root), "hoso") as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"alter system set {name} = off")
+        connection.execute("select pg_reload_conf()")
+
+
 @contextmanager
 def running(root: Path, authority: Authority) -> Iterator[World]:
     """Bring a stack up with procedures loaded, and take it down."""
     try:
         # Every package has a checkpoint of its own at once: no test waits for one that is shared.
         settings = Settings.read(_up(root), session_file=root / "desks" / "nobody", checkpoint_seconds=0)
+        _do_not_wait_for_the_disk(root)
         authority.serve(root / "pki" / "served")
         devices: dict[str, SoftwareDevice] = {}
         parts = Parts(settings, devices)
