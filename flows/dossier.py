@@ -23,6 +23,7 @@ from flows.archival import archival
 from flows.certification import certification
 from flows.delivery import delivery, reporting
 from flows.errands import Errand, begin
+from flows.exchange import exchanging
 from flows.issued import issued
 from flows.prefect_api import silence_waiting
 from flows.projector import show_timeline, state_of
@@ -40,6 +41,7 @@ LIFE: tuple[Callable[[str], Awaitable[None]], ...] = (
     signing,
     issued,
     delivery,
+    exchanging,
     archival,
     reporting,
 )

@@ -24,15 +24,30 @@ from prefect.states import Completed
 from sqlmodel import col, or_, select
 
 from flows.projector import NotDeployed
+from flows.running import Aside, step
 from infra.database import now
 from infra.errors import HosoError
 from infra.services import services
-from tasks.exchange import books, looking
+from tasks.exchange import books, looking, sending
 from tasks.exchange.post import carry_post
 from tasks.exchange.reconciling import Compared, compare_books
 from tasks.exchange.tables import ExchangeDocumentRow
 
 log = logging.getLogger("hoso.exchange")
+
+send_result = step(
+    sending.send_released, name="send-result", run_name="send original {ordinal} to other agencies"
+)
+
+
+async def exchanging(code: str) -> None:
+    """Send a dossier's released results to the agencies that its procedure names."""
+    aside = Aside()
+    for ordinal in await asyncio.to_thread(sending.results_to_send, code):
+        with aside:
+            await send_result(code, ordinal)
+    aside.settle()
+
 
 #: The deployment that every document's run belongs to.
 DEPLOYMENT = "document/document"

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, select
 
 from infra.services import services
 from tasks.archival.covering import awaits_checkpoint
+from tasks.certification.results import results_awaited
 from tasks.delivery.steps import legs_of
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import ENDED, Stage
@@ -83,6 +84,7 @@ _TURN = {
     "Stopped": "clerk",
     "AwaitingClerk": "clerk",
     "AwaitingArchive": "the night",
+    "AwaitingResult": "agency",
     "NeedsAttention": "engineer",
 }
 
@@ -129,6 +131,8 @@ def _cause(session: Session, dossier: DossierRow, last_error: str) -> tuple[str,
         return "AwaitingCheckpoint", "waits for the history to be signed, which its package proves itself by"
     if dossier.stage == Stage.RETURNED:
         return "AwaitingArchive", _WHY[Stage.RETURNED]
+    if dossier.stage == Stage.RECEIVED and results_awaited(session, dossier.code):
+        return "AwaitingResult", "waits for the result of the agency that resolves it"
     if dossier.stage == Stage.AWAITING_SIGNATURE:
         return "AwaitingSignature", _signature_cause(session, dossier)
     return str(dossier.stage), _WHY.get(dossier.stage, "its life has ended")

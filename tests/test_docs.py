@@ -297,7 +297,11 @@ def test_every_command_named_in_the_documentation_exists_and_takes_the_options_s
                     continue  # the name of a group
                 assert name, f"{page.name}: there is no “hoso {said[0]}”"
                 own = options(commands()[name]) | {"--original", "--pages", "--copies", "--compared"}
-                own |= {"--foreign", "--legalised", "--exempt"} if name in ("receive", "supply") else set()
+                own |= (
+                    {"--foreign", "--legalised", "--exempt", "--awaited"}
+                    if name in ("receive", "supply")
+                    else set()
+                )
                 used = set(re.findall(r"(?<!\S)(--[a-z][a-z-]*)", said[0] + said[1]))
                 assert used <= own, f"{page.name}: hoso {name} does not take {used - own}"
 

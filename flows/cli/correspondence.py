@@ -10,8 +10,10 @@ import typer
 from flows.cli.exchanging import exchange_app
 from flows.cli.printing import AsJson, say, show, table
 from flows.cli.rounds import content_of
+from infra.database import now
 from infra.services import services
 from infra.sheets import read_rows
+from tasks.dossier.calendar import local
 from tasks.exchange import handling, organisations
 from tasks.people.acting import acting
 from tasks.people.desk import logged_in
@@ -21,7 +23,8 @@ from tasks.people.desk import logged_in
 def accept(code: str, as_json: AsJson = False) -> None:
     """Register an incoming document: its sender hears that it was accepted (status 03)."""
     row = handling.accept(code, by=logged_in())
-    show({"code": code, "dossier": row.dossier}, as_json=as_json, text=f"{code}  registered")
+    more = f", the result of {row.dossier}" if row.dossier else ""
+    show({"code": code, "dossier": row.dossier}, as_json=as_json, text=f"{code}  registered{more}")
 
 
 @exchange_app.command("organisations")
@@ -65,3 +68,47 @@ def post(as_json: AsJson = False) -> None:
     done = carry_post()
     text = f"{done.sent} packages sent, {done.taken} taken in"
     show({"sent": done.sent, "taken": done.taken}, as_json=as_json, text=text)
+
+
+@exchange_app.command("report")
+def report(
+    office: str,
+    first: Annotated[
+        str, typer.Option("--from", help="The first day: 2026-11-01; without it this month's.")
+    ] = "",
+    last: Annotated[str, typer.Option("--to", help="The last day; without it today.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write the .xlsx, or the signed .pdf.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report on the exchange by agency for the Chairman, and who did not take part or did it wrongly."""
+    from tasks.exchange import reporting
+
+    me = logged_in()
+    with services().database.transaction() as session:
+        by = acting(session, me, "exchange report", office=office)
+        moment = now(session)
+        drawn = reporting.draw_up(session, office, *reporting.period(first, last, local(moment).date()))
+    if out is not None:
+        signed = out.suffix == ".pdf"
+        content = (
+            reporting.signed_report(drawn, by=by) if signed else reporting.report_workbook(drawn, moment)
+        )
+        out.write_bytes(content)
+        show({"file": str(out), "bytes": len(content)}, as_json=as_json, text=f"{out}  {len(content)} bytes")
+        return
+    if as_json:
+        show(drawn, as_json=True, text="")
+        return
+    columns = ("agency", "sent", "same day", "returned", "recalled", "received", "signed", "in time", "wrong")
+    rows = [
+        (
+            one.agency, one.sent, one.same_day_share, one.returned, one.recalled, one.received, one.signed_share,
+            one.in_time_share, one.wrong,
+        )
+        for one in drawn.lines
+    ]  # fmt: skip
+    table(f"{drawn.first} – {drawn.last}", columns, rows)
+    say(f"sent nothing: {', '.join(drawn.missing) or 'nobody'}")
+    say(f"did it wrongly: {', '.join(drawn.wrong) or 'nobody'}")

@@ -31,6 +31,7 @@ _OF_AN_ORIGINAL = {
     "--foreign": 0,
     "--legalised": 0,
     "--exempt": 0,
+    "--awaited": 0,
 }
 
 _CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -65,7 +66,8 @@ def receive(
     Receive originals: `hoso receive CODE --original KIND FILE… [--original KIND FILE…]`.
 
     Files are the pages, in order. After an original may follow --pages N (declared), --copies N,
-    --compared N, --foreign, --legalised, --exempt; they speak of that original.
+    --compared N, --foreign, --legalised, --exempt; they speak of that original. --awaited without a file is
+    another agency's result that is still to come.
     """
     originals = list(_originals(_words(context, code if walk_in else None)))
     receipt = Receipt(
@@ -135,7 +137,7 @@ def _presented(words: list[str]) -> Presented:
             )
         else:
             plain.append(word)
-    if len(plain) < 2:
+    if len(plain) < 2 and not (plain and said.get("awaited")):
         raise Forbidden(
             "an original needs a kind and at least one file.",
             rule="CERT-02",

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from sqlmodel import Session
+
 from infra.database import now
+from infra.errors import Forbidden
 from infra.history import Json
+from infra.object_store import Stored
 from infra.pdf.fields import place_fields
 from infra.pdf.foreign import Examined, Wanted, examine
 from infra.pdf.places import FieldPlace
@@ -15,10 +19,12 @@ from tasks.certification.rules import result_faults
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Stage, Standing
 from tasks.dossier.moves import (
+    Actor,
     Telling,
     follow,
     hold,
     look,
+    move_to,
     office_of,
     original_of,
     originals_of,
@@ -70,7 +76,64 @@ def results_to_accept(code: str) -> list[int]:
         dossier = look(session, code)
         if dossier.stage != Stage.RECEIVED or procedure_of(session, dossier).kind != "return":
             return []
-        return [o.ordinal for o in originals_of(session, code) if o.standing == Standing.RECEIVED]
+        return [
+            o.ordinal
+            for o in originals_of(session, code)
+            if o.standing == Standing.RECEIVED and newest(session, code, o.ordinal, "result") is not None
+        ]
+
+
+def results_awaited(session: Session, code: str) -> list[int]:
+    """Return the originals whose result another agency has still to send, or has to send anew (DOS-27)."""
+    dossier = look(session, code)
+    if dossier.ended_at is not None or procedure_of(session, dossier).kind != "return":
+        return []
+    return [
+        o.ordinal
+        for o in originals_of(session, code)
+        if o.standing == Standing.LEFT_OUT
+        or (o.standing == Standing.RECEIVED and newest(session, code, o.ordinal, "result") is None)
+    ]
+
+
+def take_result(session: Session, code: str, stored: Stored, *, sender: str, by: Actor) -> int:
+    """
+    Let a file that the resolving agency sent be the next awaited result of a dossier; return its original (DOS-27).
+
+    It is judged like one that was received at the counter. Refuses a dossier that awaits none. The same file again
+    changes nothing.
+    """
+    dossier = hold(session, code)
+    for original in originals_of(session, code):
+        known = newest(session, code, original.ordinal, "result")
+        if known is not None and known.sha256 == stored.sha256:
+            return original.ordinal
+    awaited = results_awaited(session, code)
+    if not awaited:
+        raise Forbidden(
+            f"dossier {code} awaits no result.",
+            rule="DOS-27",
+            way_out="“hoso show” says what it waits for; return what came for nothing with “hoso exchange return”.",
+        )
+    original = original_of(session, code, awaited[0])
+    original.revision += 1 if original.standing == Standing.LEFT_OUT else 0
+    original.standing, original.reason = Standing.RECEIVED, None
+    session.add(original)
+    keep(
+        session,
+        Paper(dossier=code, kind="result", ordinal=original.ordinal, revision=original.revision),
+        stored,
+    )
+    facts: dict[str, Json] = {
+        "original": original.ordinal,
+        "sender": sender,
+        "doc": {"sha256": stored.sha256, "size": stored.size},
+    }
+    if dossier.stage == Stage.RETURNED_TO_EXAMINER:
+        move_to(session, dossier, Stage.RECEIVED, Telling(event="result:came", by=by, facts=facts))
+    else:
+        follow(session, dossier, Telling(event="result:came", by=by, facts=facts))
+    return original.ordinal
 
 
 def accept_result(code: str, ordinal: int) -> bool:

@@ -29,6 +29,8 @@ class Presented:
     foreign: bool = False
     legalised: bool = False
     exempt: bool = False
+    #: Another agency's result that is still to come; it has no file yet.
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,10 @@ def store_scan(presented: Presented, pages: Sequence[PageImage]) -> Scan:
 
 def _take_result(presented: Presented, ordinal: int) -> Scanned:
     """Take another agency's signed file as it is; whether its signatures hold is checked before release."""
+    if presented.awaited and not presented.files:
+        return Scanned(
+            presented=presented, scan=Scan(files=[], pages=[], kind="result"), declared=presented.pages or 1
+        )
     content = presented.files[0][1] if len(presented.files) == 1 else b""
     limit = services().settings.upload_limit_bytes
     if not content.startswith(b"%PDF-") or b"/ByteRange" not in content or len(content) > limit:

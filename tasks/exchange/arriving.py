@@ -20,7 +20,7 @@ from tasks.dossier.moves import SYSTEM, office_of
 from tasks.dossier.offices import OfficeData
 from tasks.exchange import books
 from tasks.exchange.judging import Judged
-from tasks.exchange.lifecycle import allowed, is_said, may_still_come
+from tasks.exchange.lifecycle import allowed, is_said, is_wanted_back, may_still_come
 from tasks.exchange.rules import acknowledge_by, legal_effect, message_key
 from tasks.exchange.tables import (
     ArrivalRow,
@@ -170,11 +170,14 @@ def settle_held(office: str) -> int:
     with services().database.transaction() as session:
         query = select(ArrivalRow).where(ArrivalRow.office == office, ArrivalRow.state == "held")
         held = list(session.exec(query.order_by(col(ArrivalRow.arrived_at))))
+    waiting = [came for came in map(open_again, held) if came is not None]
     found = 0
-    for arrival in held:
-        came = open_again(arrival)
-        if came is not None:
-            found += write_down(came) != "held"
+    while waiting:
+        left = [came for came in waiting if write_down(came) == "held"]
+        if len(left) == len(waiting):
+            break
+        found += len(waiting) - len(left)
+        waiting = left  # What was settled may be what another one waits for.
     return found
 
 
@@ -252,7 +255,7 @@ def wanted_back(
     """Say in a document's chain that its sender wants it back, and do what follows; return what became of it."""
     chain = books.chain_of(session, row.code, office.code)
     if "13" not in allowed(chain):
-        return "duplicate" if chain[-1] == "13" else "set-aside"
+        return "duplicate" if is_wanted_back(chain) else "set-aside"
     moment = now(session)
     books.add_status(session, row, office.code, "13", sender=sender, at=moment, reason=reason)
     if row.state == "arrived":

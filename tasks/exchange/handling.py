@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
+from infra.object_store import Stored
 from infra.services import services
+from tasks.certification.results import results_awaited, take_result
 from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.tables import DossierRow
 from tasks.exchange import arriving, books, posting
-from tasks.exchange.lifecycle import allowed
+from tasks.exchange.lifecycle import allowed, is_wanted_back
 from tasks.exchange.sending import queue_letter, recalled
 from tasks.exchange.tables import ExchangeDocumentRow
 from tasks.people.acting import acting
@@ -42,7 +45,11 @@ def _held(
 
 
 def accept(code: str, *, by: Actor) -> ExchangeDocumentRow:
-    """Register an incoming document: status 03 goes to its sender. Accepting it again changes nothing."""
+    """
+    Register an incoming document: status 03 goes to its sender. Accepting it again changes nothing.
+
+    Where it answers an open dossier of this office that awaits a result, it becomes that result at once (DOS-27).
+    """
     with services().database.transaction() as session:
         row, by = _held(session, code, by, "accept", "in")
         if row.state == "registered":
@@ -50,10 +57,41 @@ def accept(code: str, *, by: Actor) -> ExchangeDocumentRow:
         _must_be(row, "arrived")
         office = office_of(session, row.office)
         row.state, row.answered_at, row.attention = "registered", now(session), ""
+        row.dossier = _awaiting(session, row)
+        if row.dossier is not None:
+            row.ordinal = _hand_in(session, row, by)
         session.add(row)
-        books.tell(session, row, event="exchange:registered", by=by)
+        facts: dict[str, Json] = {"dossier": row.dossier} if row.dossier else {}
+        books.tell(session, row, event="exchange:registered", by=by, facts=facts)
         books.queue_status(session, row, office, "03", by=by)
         return row
+
+
+def _awaiting(session: Session, row: ExchangeDocumentRow) -> str | None:
+    """Return the open dossier of this office that a document brings the result of, or `None` (DOS-27)."""
+    for answers in books.letter_of(row).answers:
+        named = {answers.code, answers.document_id.rpartition(",")[2]}
+        query = select(DossierRow.code).where(
+            col(DossierRow.code).in_(named), DossierRow.office == row.office
+        )
+        for code in session.exec(query):
+            if results_awaited(session, code):
+                return code
+    return None
+
+
+def _hand_in(session: Session, row: ExchangeDocumentRow, by: Actor) -> int:
+    """Let the document that came be the dossier's result; return which original it is (DOS-27)."""
+    assert row.dossier is not None
+    main = books.files_of(session, row.code)[0]
+    if row.legal_effect != "replaces-paper":
+        raise Forbidden(
+            f"{row.code} is not signed, so it cannot be the result of {row.dossier}.",
+            rule="EXC-02",
+            way_out="Return it to its sender with “hoso exchange return”.",
+        )
+    stored = Stored(key=main.key, version_id="", sha256=main.sha256, size=main.size)
+    return take_result(session, row.dossier, stored, sender=row.sender, by=by)
 
 
 def give_back(code: str, reason: str, *, by: Actor) -> None:
@@ -128,7 +166,7 @@ def recall(code: str, reason: str, *, by: Actor) -> str:
         chains = {
             one.organ: books.chain_of(session, code, one.organ) for one in books.recipients_of(session, code)
         }
-        if any(chain and chain[-1] == "13" for chain in chains.values()):
+        if any(map(is_wanted_back, chains.values())):
             return "asked"
         asked = [organ for organ, chain in chains.items() if "13" in allowed(chain)]
         if not asked:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from infra.pdf.foreign import Examined, examine
@@ -46,8 +48,22 @@ def judge(name: str, content: bytes) -> Judged:
     if b"/ByteRange" not in content:
         return Judged(signed=False, signed_at=None, weak=False, faults=())
     parts = services()
-    found = examine(content, anchors=parts.foreign_anchors, chain=parts.foreign_chain, wanted=None)
-    return verdict(name, found)
+    return verdict(name, _examined(content, parts.foreign_anchors, parts.foreign_chain))
+
+
+#: The latest answers, because one file is often sent to many: the same bytes and anchors give the same answer.
+_KEPT: OrderedDict[tuple[object, ...], Examined] = OrderedDict()
+_MOST_KEPT = 200
+
+
+def _examined(content: bytes, anchors: tuple[bytes, ...], chain: tuple[bytes, ...]) -> Examined:
+    """Return what is said of a file, by a process of its own or by an earlier one."""
+    key = (sha256(content).digest(), anchors, chain)
+    if key not in _KEPT:
+        _KEPT[key] = examine(content, anchors=anchors, chain=chain, wanted=None)
+        if len(_KEPT) > _MOST_KEPT:
+            _KEPT.popitem(last=False)
+    return _KEPT[key]
 
 
 def verdict(name: str, found: Examined) -> Judged:

@@ -44,16 +44,28 @@ def allowed(chain: Sequence[str]) -> frozenset[str]:
     Return the statuses that may come next; none: the chain has ended (STA-02).
 
     >>> sorted(allowed([])), sorted(allowed(["01"])), sorted(allowed(["01", "03", "13"]))
-    (['01', '13'], ['02', '03', '13'], ['15', '16'])
+    (['01', '13'], ['02', '03', '13'], ['04', '05', '15', '16'])
     >>> sorted(allowed(["01", "03", "13", "16"])), allowed(["01", "02"])
     (['04', '05', '13'], frozenset())
     """
-    if chain and chain[-1] == RECALL_ASKED:
-        return frozenset({RECALL_AGREED, RECALL_REFUSED})
     at = next((code for code in reversed(chain) if code not in (RECALL_ASKED, RECALL_REFUSED)), "")
     if at in _ENDED or (at == DONE):
         return frozenset()
+    if is_wanted_back(chain):
+        # What the receiver did before it heard of the wish may cross it on the way.
+        return MOVES[at] | {RECALL_AGREED, RECALL_REFUSED}
     return MOVES[at] | {RECALL_ASKED}
+
+
+def is_wanted_back(chain: Sequence[str]) -> bool:
+    """
+    Whether the sender wants the document back and has no answer yet.
+
+    >>> [is_wanted_back(c) for c in (["01", "13", "03"], ["01", "13", "16"], ["01", "13", "16", "13"], ["01"])]
+    [True, False, True, False]
+    """
+    answers = (RECALL_ASKED, RECALL_AGREED, RECALL_REFUSED)
+    return next((code for code in reversed(chain) if code in answers), "") == RECALL_ASKED
 
 
 def may_still_come(chain: Sequence[str], code: str) -> bool:

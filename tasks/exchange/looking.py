@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from infra.database import now
 from infra.services import services
 from tasks.exchange import books
-from tasks.exchange.lifecycle import NAMES
+from tasks.exchange.lifecycle import NAMES, is_wanted_back
 from tasks.exchange.tables import (
     ArrivalRow,
     ExchangeDocumentRow,
@@ -67,12 +67,16 @@ def waits_for(session: Session, row: ExchangeDocumentRow, moment: datetime) -> t
         late = row.due_at is not None and row.due_at < moment
         about = f"is being sent; by {_wall(row.due_at)}" if row.due_at else "is being sent"
         return ("SendingLate" if late else "Sending"), about
+    chains = {
+        one.organ: books.chain_of(session, row.code, one.organ)
+        for one in books.recipients_of(session, row.code)
+    }
+    asked = [organ for organ, chain in chains.items() if is_wanted_back(chain)]
+    if asked:
+        return "AwaitingReturn", f"{', '.join(asked[:5])} decide whether they give it back"
     silent = [one.organ for one in books.recipients_of(session, row.code) if one.status in ("", "01")]
     if silent:
         return "AwaitingAcknowledgement", f"waits for {', '.join(silent[:5])}"
-    asked = [one.organ for one in books.recipients_of(session, row.code) if one.status == "13"]
-    if asked:
-        return "AwaitingReturn", f"{', '.join(asked[:5])} decide whether they give it back"
     return "BeingWorkedOn", "the agencies work on it"
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from infra.database import now
 from infra.edxml.limits import attachment_faults, letter_faults, media_type_of
@@ -26,7 +26,7 @@ from infra.object_store import Stored
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import SYSTEM, Actor, look, office_of, original_of, procedure_of
+from tasks.dossier.moves import SYSTEM, Actor, look, office_of, original_of, originals_of, procedure_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import read, store_content
 from tasks.dossier.register import number_of
@@ -297,6 +297,27 @@ def send_result(code: str, ordinal: int, to: Sequence[str], *, by: Actor) -> str
             letter=letter, files=files, signed_at=signed_at, signed=True, dossier=code, ordinal=ordinal, by=by
         )
         return _write_down(session, office, outgoing)
+
+
+def results_to_send(code: str) -> list[int]:
+    """Return the released originals that a dossier's procedure sends to other agencies and that were not sent yet."""
+    with services().database.transaction() as session:
+        dossier = look(session, code)
+        if not procedure_of(session, dossier).exchanged_with:
+            return []
+        query = select(ExchangeDocumentRow.ordinal).where(
+            ExchangeDocumentRow.dossier == code, ExchangeDocumentRow.direction == "out"
+        )
+        known = set(session.exec(query))
+        valid = [o.ordinal for o in originals_of(session, code) if o.standing == Standing.VALID]
+        return [ordinal for ordinal in valid if ordinal not in known]
+
+
+def send_released(code: str, ordinal: int) -> str:
+    """Queue a released result for the agencies that the procedure names; doing it again changes nothing (EXC-03)."""
+    with services().database.transaction() as session:
+        to = procedure_of(session, look(session, code)).exchanged_with
+    return send_result(code, ordinal, to, by=SYSTEM)
 
 
 def _number(written: str) -> tuple[str, str]:

@@ -147,6 +147,7 @@ ACTS: Mapping[str, Act] = {
     "exchange resend": _EXCHANGE_RUNNING,
     "exchange inbox": _EXCHANGE_READING,
     "exchange show": _EXCHANGE_READING,
+    "exchange report": Act(roles=("supervisor", "official", "auditor"), by_procedure=False),
     "exchange organisations": Act(roles=("administrator", "supervisor"), by_procedure=False),
     "certificate request": _CERTIFICATE,
     "certificate renew": _CERTIFICATE,

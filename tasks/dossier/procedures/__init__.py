@@ -183,6 +183,8 @@ class Procedure(_Data):
     weak_signatures: Literal["refuse", "flag"] = "refuse"
     #: The papers of the office that carry the agency's signature before they are sent (DOS-11).
     sealed_papers: tuple[PaperKind, ...] = ()
+    #: The agencies that every released result is sent to over the axis (EXC-03).
+    exchanged_with: tuple[str, ...] = ()
 
     @property
     def seal_field(self) -> str:
