@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, action="append", help="repeat this seed; may be given several times"
     )
-    parser.add_argument("--dossiers", type=int, default=40)
+    parser.add_argument("--dossiers", type=int, default=30)
     parser.add_argument("--full", action="store_true", help="the long run: 300 dossiers, three seeds")
     parser.add_argument("--faults", default="", help="only these kinds, separated by commas")
     parser.add_argument("--most", type=int, default=0, help="at most so many faults")
