@@ -100,6 +100,8 @@ def tell(run: dict[str, Any]) -> None:
         f"dossiers of dead workers: {taken['dossiers']}, taken over after {taken['median']} s (median), {taken['max']} s (longest)"
     )
     print(f"history: {run['history'].get('entries')} entries hold; canaries: {run['canaries']}")
+    for line in run["not_run"]:
+        print(f"  NOT RUN {line}")
     for line in run["wrong"]:
         print(f"  WRONG {line}")
 

@@ -52,7 +52,7 @@ def play(root: Path, plan: Plan) -> dict[str, Any]:
         began = time.monotonic()
         workers = [Worker(site=site, name=f"worker-{n}", twin=plan.twin) for n in (1, 2)]
         with Keeper(site=site, workers=workers) as keeper, Office(site) as office:
-            injected = _storm(site, office, keeper, plan)
+            _storm(site, office, keeper, plan)
             _calm(site, keeper)
             site.hoso("history", "checkpoint", by="nobody")
             tamper(site)
@@ -62,13 +62,15 @@ def play(root: Path, plan: Plan) -> dict[str, Any]:
         **found,
         "seed": plan.seed,
         "seconds": round(time.monotonic() - began),
-        "faults": _counted(site, injected),
+        "faults": _counted(site),
+        "not_run": [f"{line['what']}: {line['why']}" for line in _journal(site) if line["kind"] == "not-run"],
+        "moments_died_at": sorted({line["moment"] for line in _journal(site) if line.get("moment")}),
         "recovery_s": _recovery(keeper.recovered),
     }
 
 
-def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> list[tuple[Fault, str]]:
-    """Let people live their lives while faults come; return the faults that really happened."""
+def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> None:
+    """Let people live their lives while faults come."""
     scans, hostile = make_scans(site), sorted(HOSTILE.iterdir())
     chance = site.random("lives")
     kinds = _kinds(plan.dossiers, chance)
@@ -77,8 +79,7 @@ def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> list[tuple
         for n, kind in enumerate(kinds, start=1)
     ]
     ended = threading.Event()
-    injected: list[tuple[Fault, str]] = []
-    thrower = threading.Thread(target=_throw, args=(site, office, keeper, plan, ended, injected), daemon=True)
+    thrower = threading.Thread(target=_throw, args=(site, office, keeper, plan, ended), daemon=True)
     with ThreadPoolExecutor(plan.at_once) as people:
         living = [people.submit(live, life) for life in lives]
         thrower.start()
@@ -86,7 +87,6 @@ def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> list[tuple
             done.result()
     ended.set()
     thrower.join(300)
-    return injected
 
 
 def _kinds(count: int, chance: random.Random) -> list[str]:
@@ -98,14 +98,7 @@ def _kinds(count: int, chance: random.Random) -> list[str]:
     return kinds
 
 
-def _throw(
-    site: Site,
-    office: Office,
-    keeper: Keeper,
-    plan: Plan,
-    ended: threading.Event,
-    injected: list[tuple[Fault, str]],
-) -> None:
+def _throw(site: Site, office: Office, keeper: Keeper, plan: Plan, ended: threading.Event) -> None:
     """Inject one fault after the other, in the order that the seed gives, for as long as anybody lives."""
     chance = site.random("faults")
     faults = [fault for fault in all_faults() if not plan.faults or fault.name in plan.faults]
@@ -122,7 +115,6 @@ def _throw(
             )
             continue
         if did:
-            injected.append((fault, str(did)))
             site.journal.tell("fault", row=fault.row, what=fault.name, did=did, began=round(began, 2))
 
 
@@ -175,11 +167,17 @@ def checked(site: Site) -> dict[str, Any]:
     return found
 
 
-def _counted(site: Site, injected: Sequence[tuple[Fault, str]]) -> dict[str, int]:
+def _journal(site: Site) -> list[dict[str, Any]]:
+    """Return what was written down."""
+    return [
+        json.loads(line) for line in (site.folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def _counted(site: Site) -> dict[str, int]:
     """Return how often each kind of fault happened, those of the people's acts included."""
     kinds: dict[str, int] = {}
-    lines = (site.folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
-    for line in map(json.loads, lines):
+    for line in _journal(site):
         if line["kind"] == "fault":
             name = f"{line['row']} {line['what']}"
             kinds[name] = kinds.get(name, 0) + 1
