@@ -97,7 +97,8 @@ def tell(run: dict[str, Any]) -> None:
           f" {run['signatures']['explained']} explained; {run['pdfs']} PDFs seen by pdfsig, {run['archive']['packages']} packages")  # fmt: skip
     taken = run["recovery_s"]
     print(
-        f"dossiers of dead workers: {taken['dossiers']}, taken over after {taken['median']} s (median), {taken['max']} s (longest)"
+        f"dossiers of dead workers: {taken['dossiers']}, taken over after {taken['median']} s (median), {taken['max']} s (longest);"
+        f" {taken['dossiers_with_further_deaths']} more whose next worker died too, {taken['max_with_further_deaths']} s (longest)"
     )
     print(f"history: {run['history'].get('entries')} entries hold; canaries: {run['canaries']}")
     for line in run["not_run"]:

@@ -184,12 +184,16 @@ def _counted(site: Site) -> dict[str, int]:
     return dict(sorted(kinds.items(), key=lambda kind: (int(kind[0].split()[0][1:]), kind[0])))
 
 
-def _recovery(seconds: Sequence[float]) -> dict[str, float | int]:
-    """Return how long the dossiers of dead workers waited for another one."""
+def _recovery(waits: Sequence[tuple[float, bool]]) -> dict[str, float | int]:
+    """Return how long the dossiers of dead workers waited for another one; apart, when further workers died meanwhile."""
+    alone = [seconds for seconds, further in waits if not further]
+    more = [seconds for seconds, further in waits if further]
     return {
-        "median": round(median(seconds), 1) if seconds else 0.0,
-        "max": round(max(seconds), 1) if seconds else 0.0,
-        "dossiers": len(seconds),
+        "median": round(median(alone), 1) if alone else 0.0,
+        "max": round(max(alone), 1) if alone else 0.0,
+        "dossiers": len(alone),
+        "dossiers_with_further_deaths": len(more),
+        "max_with_further_deaths": round(max(more), 1) if more else 0.0,
     }
 
 

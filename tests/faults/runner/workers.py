@@ -107,8 +107,9 @@ class Keeper:
 
     site: Site
     workers: list[Worker]
-    recovered: list[float] = field(default_factory=list)
-    _waiting: list[tuple[str, int, float]] = field(default_factory=list)
+    #: Seconds until another worker had it, and whether a further worker died meanwhile.
+    recovered: list[tuple[float, bool]] = field(default_factory=list)
+    _waiting: list[tuple[str, int, float, bool]] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -152,22 +153,29 @@ class Keeper:
         self.site.journal.tell(
             "died", worker=worker.name, pid=worker.pid, moment=moment, held=[c for c, _ in held]
         )
-        self._waiting += [(code, fence, now) for code, fence in held]
+        self._waiting = [(code, fence, since, True) for code, fence, since, _ in self._waiting]
+        self._waiting += [(code, fence, now, False) for code, fence in held]
 
     def _look(self) -> None:
         """See which dossiers of dead workers are with somebody else by now."""
         if not self._waiting:
             return
-        codes = [code for code, _, _ in self._waiting]
+        codes = [code for code, *_ in self._waiting]
         now = time.monotonic()
         rows = self.site.ask("select dossier, fence, lease_owner from outbox where dossier = any(%s)", codes)
         fences = {row[0]: (row[1], row[2]) for row in rows}
         left = []
-        for code, fence, since in self._waiting:
+        for code, fence, since, further in self._waiting:
             is_now, owner = fences.get(code, (fence, None))
             if is_now > fence or owner is None:
-                self.recovered.append(now - since)
-                self.site.journal.tell("taken-over", dossier=code, seconds=round(now - since, 2))
+                self.recovered.append((now - since, further))
+                self.site.journal.tell(
+                    "taken-over", dossier=code, seconds=round(now - since, 2), further_death=further
+                )
+                if now - since > TAKEN_OVER and not further:
+                    self.site.journal.tell(
+                        "finding", what="a dead worker's dossier waited too long", codes=[code]
+                    )
             else:
-                left.append((code, fence, since))
+                left.append((code, fence, since, further))
         self._waiting = left
