@@ -10,7 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench-sign bench-memory faults faults-twins
+.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench bench-sign bench-memory faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ faults-twins: setup ## switch one protection off at a time: the checker of the f
 
 drill: setup ## destroy the database of a stack of its own, restore it, and say what is missing
 	@trap '$(STACK) down --root var/drill >/dev/null 2>&1; rm -rf var/drill' EXIT; $(IN)/python -m infra.stack.drill --root var/drill
+
+bench: setup ## batches of 1,000 (BENCH_FULL=1: and 10,000) beside a plain pyHanko loop; writes var/bench.json
+	@trap '$(STACK) down --root var/bench >/dev/null 2>&1; rm -rf var/bench' EXIT; $(STACK) run --root var/bench -- $(IN)/hoso bench $(if $(BENCH_SIZE),--size $(BENCH_SIZE),--size 1000 $(if $(BENCH_FULL),--size 10000)) $(if $(BENCH_SINGLES),--singles $(BENCH_SINGLES))
 
 bench-sign: setup ## signatures a second at each level, beside a plain pyHanko loop; ends with "ratio B"
 	@$(STACK) run --parts database,token -- $(IN)/python -m infra.stack.bench_sign

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -30,6 +32,7 @@ from flows.deploying import URGENT
 from flows.errands import owner
 from flows.projector import project
 from flows.running import step
+from infra.environment import environment
 from infra.errors import Unavailable
 from infra.services import services
 from tasks.batches import records
@@ -233,12 +236,13 @@ async def run_batch(
     slot: datetime | None = None,
     by: Actor = SYSTEM,
     here: bool = False,
+    workers: int = 1,
 ) -> int | None:
     """
     Carry what waits at an office through one part of its life; return the batch's number.
 
     `None` when the slot had its batch, or nothing waits (the slot is then left for what comes in it). With `here`
-    nothing is shown in Prefect and every chunk is carried by this process, one after the other.
+    nothing is shown in Prefect, and the chunks are carried by this process, or by so many `workers` started by it.
     """
     some = await asyncio.to_thread(records.waiting_for, kind, office, procedure=procedure, room=1)
     if not some:
@@ -252,20 +256,39 @@ async def run_batch(
     every = timedelta(minutes=services().settings.batch_minutes)
     until = services().clock.now() + every
     await asyncio.to_thread(lambda: plan(batch, kind, office, procedure=procedure, limit=limit, until=until))
-    await carry_batch(batch, here=here)
+    await carry_batch(batch, here=here, workers=workers)
     return batch
 
 
-async def carry_batch(batch: int, *, here: bool = False) -> None:
+async def carry_batch(batch: int, *, here: bool = False, workers: int = 1) -> None:
     """Carry a planned batch to its end, wherever it stands, and write its results down."""
     if here:
-        for chunk in await asyncio.to_thread(records.chunks_of, batch):
-            await carry_chunk(batch, chunk.number)
+        more = await asyncio.to_thread(records.chunks_of, batch)
+        await asyncio.to_thread(_with_workers, batch, min(workers, len(more)))
+        await work_batch(batch)
     else:
         async with _watching(batch) as (client, progress):
             await _carry_chunks(client, batch, progress)
     key = await asyncio.to_thread(_keep_results, batch)
     await asyncio.to_thread(lambda: records.end_batch(batch, result_key=key))
+
+
+async def work_batch(batch: int) -> int:
+    """Carry chunks of a batch that nobody else has until none is left; return how many."""
+    carried = 0
+    for chunk in await asyncio.to_thread(records.chunks_of, batch):
+        carried += await carry_chunk(batch, chunk.number) == "carried"
+    return carried
+
+
+def _with_workers(batch: int, workers: int) -> None:
+    """Let some processes of their own carry the chunks of a batch, and wait for them; one needs none."""
+    if workers < 2:
+        return
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "batch", "work", str(batch)]
+    started = [subprocess.Popen(command, env=environment()) for _ in range(workers)]
+    for one in started:
+        one.wait()
 
 
 def _keep_results(batch: int) -> str:

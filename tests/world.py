@@ -86,7 +86,7 @@ RETURN = "return-of-result"
 
 #: Commands that nobody needs a login for.
 OPEN = {"login", "logout", "password", "desk", "office", "procedure", "status", "no-shows", "seal", "deploy", "work",
-        "project", "probe", "migrate", "demo", "bench-latency"}  # fmt: skip
+        "project", "probe", "migrate", "demo", "bench", "bench-latency"}  # fmt: skip
 ALL_DAY = {day: [{"opens": "00:00:00", "closes": "23:59:59"}] for day in range(1, 8)}
 
 

@@ -69,7 +69,7 @@ ROOMS = {
     "certificates": ("certificate", "token"),
     "impact": ("certificate",),
     "batching": ("batch",),
-    "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench-latency"),
+    "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench", "bench-latency"),
 }
 
 

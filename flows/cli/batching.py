@@ -32,7 +32,7 @@ _DEPLOYMENTS = {
     Kind.ARCHIVAL: "archival/archival",
 }
 Here = Annotated[
-    bool, typer.Option("--here", help="In this process, without Prefect; for sealing, where the token is.")
+    bool, typer.Option("--here", help="On this machine, without Prefect; for sealing, where the token is.")
 ]
 
 
@@ -64,6 +64,18 @@ def run(
         started = _start(_DEPLOYMENTS[kind], parameters)
         where = f"{services().settings.prefect_ui_url}/runs/flow-run/{started.id}"
         show({"run": str(started.id)}, as_json=as_json, text=f"{len(found)} dossiers wait; run {where}")
+
+
+@batch.command("work")
+def work_batch(number: int) -> None:
+    """Carry chunks of a running batch in this process too, on this machine or another; needs no Prefect."""
+    from flows.prefect_api import prepare
+
+    records.batch_row(number)
+    prepare()
+    from flows.batches import work_batch as work_on
+
+    say(f"batch {number}: carried {asyncio.run(work_on(number))} chunks")
 
 
 @batch.command("list")

@@ -140,6 +140,21 @@ def demo(
     run_demo(folder)
 
 
+@app.command()
+def bench(
+    sizes: Annotated[list[int], typer.Option("--size", min=1, help="Dossiers; may be repeated.")] = [1000],  # noqa: B006
+    singles: Annotated[int, typer.Option("--singles", min=0, help="Single lives by the warm path.")] = 100,
+    out: Annotated[Path, typer.Option("--out", help="Where the figures go.")] = Path("var/bench.json"),
+) -> None:
+    """Measure batches on the running stack beside a plain pyHanko loop, and write the figures down."""
+    from flows.prefect_api import prepare
+
+    prepare()
+    from flows.bench import bench as run_bench
+
+    run_bench(sizes, singles=singles, out=out)
+
+
 @app.command("bench-latency")
 def bench_latency(
     acts: Annotated[int, typer.Option("--acts", min=1, help="At least so many acts.")] = 50,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +12,7 @@ from flows.cli import app, exit_code, say_error
 from flows.cli.booking import Channel
 from flows.cli.printing import AsJson, say, show, table
 from flows.cli.private import Person, applicant
+from flows.cli.progress import shown_to
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.certification import ordering
@@ -107,7 +106,7 @@ def place(
         )
         say_error(failed)
         raise typer.Exit(exit_code(failed))
-    with _progress("received", len(fit)) as told:
+    with shown_to("received", len(fit)) as told:
         placed = ordering.place_order(asked, fit, by=me, told=told)
     value = {"order": placed.order, "dossiers": placed.dossiers, "repeated": placed.repeated}
     again = " (it had been placed before)" if placed.repeated else ""
@@ -167,25 +166,13 @@ def _examined(asked: Order, manifest: Path, me: Actor) -> tuple[list[Examined], 
     lines: Sequence[OrderLine]
     lines, bad = read_manifest(content)
     wrong = {one.row for one in bad}
-    with _progress("examined", len(lines)) as told:
+    with shown_to("examined", len(lines)) as told:
         fit, unfit = ordering.examine_rows(
             asked, [line for line in lines if line.row not in wrong], by=me, told=told
         )
     if not fit and not bad and not unfit:
         raise Forbidden("the manifest has no rows.", rule="CERT-02", way_out="Write one row an original.")
     return fit, sorted([*bad, *unfit], key=lambda one: one.row)
-
-
-@contextmanager
-def _progress(what: str, whole: int) -> Iterator[Callable[[int], None]]:
-    """Show how far a long piece of work is, where somebody looks."""
-    if not sys.stderr.isatty():
-        yield lambda _number: None
-        return
-    from flows.cli.progress import bar
-
-    with bar(what, whole) as told:
-        yield told
 
 
 def _print_bad(bad: Sequence[BadRow]) -> None:

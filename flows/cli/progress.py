@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+
+@contextmanager
+def shown_to(what: str, whole: int) -> Iterator[Callable[[int], None]]:
+    """Yield the same where somebody looks at the terminal, and what does nothing where nobody does."""
+    if not sys.stderr.isatty():
+        yield lambda _number: None
+        return
+    with bar(what, whole) as told:
+        yield told
 
 
 @contextmanager

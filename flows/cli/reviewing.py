@@ -12,6 +12,7 @@ import typer
 
 from flows.cli.printing import say, show, table
 from flows.cli.private import words
+from flows.cli.review_table import ReviewTable
 from infra.errors import Forbidden
 from infra.private_file import write_private
 from infra.services import services
@@ -20,7 +21,10 @@ from tasks.signing import acts
 from tasks.signing.lists import SignList, SignOutcome
 from tasks.signing.outcomes import Outcome, find_listed, latest_list, open_listed, results_of
 
-_HOW = "“o 2” opens the second, “x 2” leaves it out, “s” signs the rest, “q” stops"
+_HOW = (
+    "“o 2” opens the second, “x 2” leaves it out, “f WORD” narrows, “t due|kind|pages” sorts, “n” shows more, "
+    "“s” signs the rest, “q” stops"
+)
 
 
 def listed(digest: str, me: Actor) -> SignList:
@@ -33,12 +37,7 @@ def print_list(written: SignList, *, as_json: bool) -> None:
     if as_json:
         show(written, as_json=True, text="")
         return
-    rows = [
-        (number, d.dossier, d.original, d.kind, d.pages, d.due_at, d.sha256[:16])
-        for number, d in enumerate(written.documents, start=1)
-    ]
-    columns = ("", "dossier", "original", "kind", "pages", "due", "SHA-256")
-    table(f"For {written.official}, {written.for_day}", columns, rows)
+    ReviewTable(written).show(every=not sys.stdin.isatty())
     say(f"digest {written.digest}")
 
 
@@ -137,6 +136,7 @@ def review(chosen: SignList, me: Actor) -> None:
             rule="SIG-12",
             way_out=f"The list stays as it was written: “hoso sign --manifest {chosen.digest[:16]}”.",
         )
+    shown = ReviewTable(chosen)
     while True:
         word, _, which = typer.prompt(_HOW, prompt_suffix=": ").strip().partition(" ")
         try:
@@ -152,6 +152,8 @@ def review(chosen: SignList, me: Actor) -> None:
                 return
             elif word == "q":
                 break
+            elif not shown.obey(word, which):
+                say(f"“{word}” is not one of these")
         except Forbidden as error:
             say(f"{error.message} {error.way_out}")
     raise Forbidden("nothing was signed.", rule="SIG-12", way_out="The list stays as it was written.")

@@ -14,6 +14,7 @@ from flows.cli import app, exit_code, say_error
 from flows.cli.pins import PinFd, PinFile, ask_pin
 from flows.cli.printing import AsJson, show, table
 from flows.cli.private import Why, words
+from flows.cli.progress import shown_to
 from flows.cli.reviewing import (
     leave_out_named,
     listed,
@@ -159,11 +160,19 @@ def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_
     out_before = {place for place, known in results_of(chosen.digest).items() if known.result == "left out"}
     outcomes: list[SignOutcome] = []
     try:
-        with official_key(chosen.office, official, pin, last_try=last_try) as key:
+        with (
+            official_key(chosen.office, official, pin, last_try=last_try) as key,
+            shown_to("signed", len(chosen.documents)) as done,
+        ):
+
+            def told(outcome: SignOutcome) -> None:
+                outcomes.append(outcome)
+                done(len(outcomes))
+
             acts.sign_list(
                 chosen,
                 lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256),
-                told=outcomes.append,
+                told=told,
             )
     except (HosoError, KeyboardInterrupt) as error:
         acts.tell_refused_unlock(chosen, error)

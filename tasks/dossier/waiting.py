@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -36,9 +37,11 @@ class Frozen:
         return self.turn.staff
 
 
-def frozen_at(session: Session, office: str, *, code: str | None = None) -> list[Frozen]:
+def frozen_at(
+    session: Session, office: str, *, code: str | None = None, codes: Collection[str] | None = None
+) -> list[Frozen]:
     """
-    Return an office's (or one dossier's) copies that wait for a person's signature, nearest due first.
+    Return an office's (or one or some dossiers') copies that wait for a person's signature, nearest due first.
 
     Each appears once, with what its next official signs: who comes later in the route does not see it.
     """
@@ -67,6 +70,8 @@ def frozen_at(session: Session, office: str, *, code: str | None = None) -> list
     )
     if code is not None:
         query = query.where(DossierRow.code == code)
+    if codes is not None:
+        query = query.where(col(DossierRow.code).in_(list(codes)))
     waits: list[Frozen] = []
     rows = list(session.exec(query))
     while rows:

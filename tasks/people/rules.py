@@ -190,6 +190,7 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "registration template": "nothing: it is an empty form",
     "no-shows": "a worker's credentials",
     "work": "a worker's credentials",
+    "batch work": "a worker's credentials",
     "project": "a worker's credentials",
     "exchange post": "a worker's credentials",
     "probe": "a worker's credentials",
@@ -209,6 +210,7 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "backup": "the password of the database's administrator",
     "restore": "the password of the database's administrator",
     "demo": "the embedded stack",
+    "bench": "the embedded stack",
     "bench-latency": "the embedded stack",
 }
 

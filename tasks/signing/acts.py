@@ -62,11 +62,10 @@ def write_list(
                 key=waits.key,
                 due_at=waits.due_at,
             )
-            for waits in frozen_at(session, office_code)
+            for waits in frozen_at(session, office_code, codes=only)
             if waits.official == official
             and theirs.allows(office_code, waits.procedure)
             and waits.for_day in (None, today)
-            and (only is None or waits.dossier in only)
         )[:limit]
         if not documents:
             raise Forbidden(

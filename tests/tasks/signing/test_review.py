@@ -19,10 +19,10 @@ from infra.token import TokenAbsent
 from tasks.certification.steps import issue_copy
 from tasks.signing.acts import sign_list, unlock_list, write_list
 from tasks.signing.keys import official_key
-from tasks.signing.lists import SignOutcome
+from tasks.signing.lists import Listed, SignList, SignOutcome
 from tasks.signing.outcomes import outcome_of, results_of
 from tasks.signing.steps import sign_original
-from tests.world import PIN, World
+from tests.world import PIN, World, refused
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ class TestTheConversation:
     ) -> None:
         office = world.office()
         first, second = world.frozen(office), world.frozen(office)
-        monkeypatch.setattr(sys, "stdin", Keyboard("o 1\nx 2\nnhòe\no 9\ns\n"))
+        monkeypatch.setattr(sys, "stdin", Keyboard("f giấy\nt due\no 1\nx 2\nnhòe\no 9\ny\ns\n"))
         with world.having(settings=world.settings.model_copy(update={"var_dir": tmp_path})):
             said = world.type("sign", "--office", office, "--pin-file", pin, by="ha")
         assert said.code == 0, said.err
@@ -202,6 +202,40 @@ class TestTheConversation:
         assert [world.originals(code)[0].standing for code in order] == ["approved", "left-out"]
         assert world.originals(order[1])[0].reason == "nhòe"
         assert list((tmp_path / "review").iterdir()) == []
+
+    def test_a_long_list_is_narrowed_and_sorted_and_its_numbers_stay(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from flows.cli.review_table import PAGE, ReviewTable
+
+        documents = tuple(
+            Listed(
+                dossier=f"H49.21-261122-{n:04d}",
+                original=1,
+                kind="Học bạ" if n % 100 == 7 else "Bằng",
+                pages=n % 5 + 1,
+                sha256=f"{n:064x}",
+                key="",
+                due_at=None,
+            )
+            for n in range(1, 501)
+        )
+        chosen = SignList(
+            digest="0" * 64, office="H49.21", official="ha", for_day=date(2026, 11, 22), documents=documents
+        )
+        shown = ReviewTable(chosen)
+        assert shown.obey("f", "học bạ")
+        assert [number for number, _ in shown.rows()] == [7, 107, 207, 307, 407]
+        assert shown.obey("f", "")
+        assert shown.obey("t", "pages")
+        assert shown.rows()[0][0] == 4
+        assert "due, kind, pages" in str(refused(Forbidden, lambda: shown.obey("t", "colour")))
+        capsys.readouterr()
+        assert shown.obey("n", "")
+        page = capsys.readouterr().out
+        assert page.count("261122") == PAGE
+        assert "500 documents" in page
+        assert not shown.obey("s", "")
 
     def test_stopping_signs_nothing(self, world: World, pin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         office = world.office()
