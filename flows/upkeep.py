@@ -26,6 +26,7 @@ from tasks.erasure.erasing import erase, erasures_due
 from tasks.evidence.calendar import due
 from tasks.evidence.steps import lift
 from tasks.issued.lists import make_list
+from tasks.locking.reminding import remind_of_registers
 
 
 @flow(name="sweep", persist_result=False)
@@ -66,6 +67,15 @@ async def standing_list() -> State[None]:
     return Completed(
         message=f"{made.valid} files stand, {made.ended} do not; the next list by {made.next_update}"
     )
+
+
+@flow(name="register-reminder", persist_result=False)
+async def register_reminder() -> State[None]:
+    """Remind every office of registers whose year is over and that nobody has locked."""
+    failed = await asyncio.to_thread(remind_of_registers)
+    if failed:
+        return Failed(message=f"not sent: {', '.join(failed)}")
+    return Completed(message="every office that must lock a register was told")
 
 
 @flow(name="erasure", persist_result=False)

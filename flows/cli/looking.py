@@ -21,7 +21,7 @@ from tasks.delivery.tables import PublicationRow
 from tasks.dossier.calendar import local
 from tasks.dossier.holds import hold_on
 from tasks.dossier.moves import Actor, Telling, look, originals_of, tell
-from tasks.dossier.register import RegisterEntryRow, number_of, short_number
+from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
 from tasks.dossier.tables import (
     ApplicantRow,
@@ -356,35 +356,3 @@ def _released(session: Session, seen: Scope) -> list[tuple[str, str, str, str]]:
         (number_of(session, o.dossier, o.ordinal) or o.dossier, d.sha256, str(o.standing), o.dossier)
         for o, d in sorted(found, key=lambda one: one[1].id or 0)
     ]
-
-
-@app.command()
-def register(
-    office: str,
-    year: Annotated[int | None, typer.Option("--year")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print an office's register of certifications; void numbers are counted apart."""
-    me = logged_in()
-    with services().database.transaction() as session:
-        seen = scope(session, me, "register", office=office)
-        query = (
-            select(RegisterEntryRow)
-            .join(DossierRow, col(DossierRow.code) == col(RegisterEntryRow.dossier))
-            .where(RegisterEntryRow.office == office, seen.within(DossierRow.office, DossierRow.procedure))
-        )
-        if year is not None:
-            query = query.where(RegisterEntryRow.year == year)
-        lines = list(session.exec(query.order_by(col(RegisterEntryRow.year), col(RegisterEntryRow.number))))
-    rows = [
-        (short_number(r), r.state, r.dossier, r.ordinal, r.ended_at or r.reserved_at, r.reason) for r in lines
-    ]
-    if as_json:
-        keys = ("number", "state", "dossier", "original", "at", "reason")
-        show([dict(zip(keys, row, strict=True)) for row in rows], as_json=True, text="")
-        return
-    table(f"Register of {office}", ("number", "state", "dossier", "original", "when", "reason"), rows)
-    counts = {
-        state: sum(line.state == state for line in lines) for state in ("certified", "reserved", "void")
-    }
-    show({}, as_json=False, text=", ".join(f"{count} {state}" for state, count in counts.items()))

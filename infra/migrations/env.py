@@ -24,6 +24,7 @@ import tasks.erasure.tables
 import tasks.evidence.tables
 import tasks.exchange.tables
 import tasks.issued.tables
+import tasks.locking.tables
 import tasks.people.tables
 import tasks.reconciliation.tables
 import tasks.registration.tables

@@ -73,15 +73,18 @@ def reserve(session: Session, office: str, symbol: str, code: str, ordinal: int)
     row = insert(RegisterBookRow).values(office=office, year=year, symbol=symbol, book=1, last_number=1)
     table = RegisterBookRow.__table__  # type: ignore[attr-defined]
     statement = row.on_conflict_do_update(
-        index_elements=["office", "year", "symbol"], set_={"last_number": table.c.last_number + 1}
-    ).returning(table.c.last_number, table.c.book, table.c.locked_at)
-    number, book, locked_at = session.connection().execute(statement).one()
-    if locked_at is not None:
+        index_elements=["office", "year", "symbol"],
+        set_={"last_number": table.c.last_number + 1},
+        where=table.c.locked_at.is_(None),
+    ).returning(table.c.last_number, table.c.book)
+    reserved = session.connection().execute(statement).one_or_none()
+    if reserved is None:
         raise Forbidden(
             f"the register {symbol} of {office} for {year} is locked.",
             rule="CERT-29",
             way_out="A locked year takes no further number; open a dossier in the new year.",
         )
+    number, book = reserved
     line = RegisterEntryRow(
         office=office,
         year=year,

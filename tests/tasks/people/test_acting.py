@@ -98,7 +98,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 }
 
 #: Those that are about a whole office or several dossiers; each has a test of its own here or beside its stage.
-SPANNING = {"sign", "list", "board", "results", "register", "evidence-calendar"}
+SPANNING = {"sign", "list", "board", "results", "evidence-calendar"}
 SPANNING |= {"batch list", "batch show", "batch retry", "order list"}
 SPANNING |= {"findings", "repair"}
 
@@ -188,6 +188,7 @@ def test_every_act_of_a_command_is_tried_and_every_command_is_an_act_public_or_t
         "mandate",
         "seal",
         "correction",
+        "register",
         "exchange",
         "destruction",
     )
