@@ -94,14 +94,20 @@ class Authority:
         start: datetime | None = None,
         days: int = 1000,
         non_repudiation: bool = True,
+        signs: bool = True,
     ) -> bytes:
-        """Return a signing certificate (DER)."""
+        """Return a signing certificate (DER); without `signs` one that is good for encryption only."""
         builder = self._builder(
             common_name, public_key, "CA thử nghiệm", start or self.start, timedelta(days=days)
         )
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(
-            _usage(digital_signature=True, content_commitment=non_repudiation), critical=True
+            _usage(
+                digital_signature=signs,
+                content_commitment=signs and non_repudiation,
+                key_encipherment=not signs,
+            ),
+            critical=True,
         )
         # poppler trusts only certificates that are good for e-mail.
         builder = builder.add_extension(

@@ -11,22 +11,29 @@ import base64
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from infra.pdf.confined import confine, is_starved
+
+if TYPE_CHECKING:
+    from infra.pdf.verifying.findings import Report
 
 #: What is said of files that take more than they may.
 _TOO_MUCH = "it needs more memory than a result ever should"
 
 #: The modules that files are read with.
-READERS = ("infra.pdf.screening", "infra.pdf.fields", "pyhanko.sign.validation")
+READERS = ("infra.pdf.fields", "infra.pdf.scans", "infra.pdf.screening", "infra.pdf.verifying.examine")
 
 
 def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
-    confine(header["cost"], readers=READERS)
+    confine(
+        header["cost"],
+        readers=["infra.pdf.fields", "infra.pdf.scans", "infra.pdf.screening", "infra.pdf.verifying.examine"],
+    )
     pdf = sys.stdin.buffer.read(header["bytes"])
     try:
         said, prepared = _examine(pdf, header)
@@ -41,137 +48,65 @@ def main() -> None:
 
 
 def _examine(pdf: bytes, header: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return the answer's header and the prepared file; the libraries are imported only now."""
+    """Return the answer's header and the prepared file; only this process imports the libraries."""
     from pyhanko.pdf_utils.reader import PdfFileReader  # noqa: PLC0415
 
-    from infra.pdf.pages import Unfit  # noqa: PLC0415
+    from infra.pdf.pages import Limits, Unfit  # noqa: PLC0415
+    from infra.pdf.scans import prepare_libraries  # noqa: PLC0415
     from infra.pdf.screening import screen_signed  # noqa: PLC0415
+    from infra.pdf.verifying.findings import UNREADABLE  # noqa: PLC0415
+    from infra.pdf.verifying.printed import sentence  # noqa: PLC0415
 
+    prepare_libraries(Limits())
     try:
         screen_signed("the file", pdf)
     except Unfit as refusal:
         return {"unreadable": f"{refusal.message.rstrip('.')} ({refusal.code})"}, b""
-    reader = PdfFileReader(io.BytesIO(pdf))
-    anchors = [base64.b64decode(one) for one in header["anchors"]]
-    chain = [base64.b64decode(one) for one in header["chain"]]
-    signatures = _verdicts(pdf, anchors, chain)
+    report = _judged(pdf, header)
+    if any(one.code == "unsigned" for one in report.findings):
+        return {"unreadable": "it is not signed"}, b""
+    damage = next((one for one in report.findings if one.code in UNREADABLE), None)
+    if damage is not None:
+        return {"unreadable": sentence(damage, "en").rstrip(".")}, b""
+    wanted = header["wanted"]
     why_not: str | None = "not-allowed"
     prepared = b""
-    if header["wanted"] is not None:
-        why_not, prepared = _prepare(pdf, reader, header["wanted"])
+    if wanted is not None:
+        why_not, prepared = _prepare(pdf, PdfFileReader(io.BytesIO(pdf)), wanted)
     if why_not is None:
         # What the rules allow is not always what a validator lets pass: the file itself is asked.
-        after = _verdicts(prepared, anchors, chain)
-        held = [(one["intact"], one["changes_allowed"]) for one in signatures]
-        if [(one["intact"], one["changes_allowed"]) for one in after] != held:
+        after = _judged(prepared, header, to_be_signed=wanted["field"])
+        if _standing(after) != _standing(report):
             why_not, prepared = "not-allowed", b""
-    said = {
-        "unreadable": "" if signatures else "it is not signed",
-        "signatures": signatures,
-        "whole": _whole(pdf),
-        "why_not": why_not,
-    }
-    return said, prepared
+    return {"unreadable": "", "report": report.as_json(), "why_not": why_not}, prepared
 
 
-def _verdicts(pdf: bytes, anchors: Sequence[bytes], chain: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Return the verdict on every signature of a file, in the order in which they were made."""
-    from pyhanko.pdf_utils.reader import PdfFileReader  # noqa: PLC0415
+def _judged(pdf: bytes, header: Mapping[str, Any], *, to_be_signed: str | None = None) -> Report:
+    """Return the report on a file, by the rules by which anybody checks one."""
+    from asn1crypto import crl, ocsp, x509  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    reader = PdfFileReader(io.BytesIO(pdf))
-    return [_verdict(reader, one, anchors, chain) for one in reader.embedded_regular_signatures]
+    from infra.pdf.verifying.certificates import Answers, Evidence  # noqa: PLC0415
+    from infra.pdf.verifying.examine import examine  # noqa: PLC0415
 
+    def loaded(name: str, kind: Any) -> tuple[Any, ...]:
+        return tuple(kind.load(base64.b64decode(one)) for one in header[name])
 
-def _verdict(reader: Any, one: Any, anchors: Sequence[bytes], chain: Sequence[bytes]) -> dict[str, Any]:
-    """Return the verdict on one signature."""
-    import hashlib  # noqa: PLC0415
-
-    from pyhanko.sign.validation import async_validate_pdf_signature  # noqa: PLC0415
-
-    from infra.clock import HANOI  # noqa: PLC0415
-    from infra.pdf.trust import common_name, finish  # noqa: PLC0415
-
-    time = one.self_reported_timestamp
-    if time is not None and time.utcoffset() is None:
-        time = time.replace(tzinfo=HANOI)
-    asked = _context(anchors, chain, time)
-    status = finish(async_validate_pdf_signature(one, signer_validation_context=asked))
-    certificate = one.signer_cert
-    digest = str(one.signer_info["digest_algorithm"]["algorithm"].native)
-    mechanism = str(one.signer_info["signature_algorithm"]["algorithm"].native)
-    permissions: Any = _followed(reader.root.get("/Perms")) or {}
-    certifies = (
-        "/DocMDP" in permissions
-        and permissions.raw_get("/DocMDP").reference == one.sig_field.raw_get("/V").reference
+    answers = Answers(crls=loaded("crls", crl.CertificateList), ocsps=loaded("ocsps", ocsp.OCSPResponse))
+    evidence = Evidence(
+        anchors=loaded("anchors", x509.Certificate),
+        certificates=loaded("chain", x509.Certificate),
+        answers={"online": answers},
     )
-    problem = status.trust_problem_indic
-    return {
-        "field": one.field_name,
-        "signer": common_name(certificate),
-        "organisation": str(certificate.subject.native.get("organization_name") or ""),
-        "issuer": str(certificate.issuer.native.get("common_name") or certificate.issuer.human_friendly),
-        "certificate_sha256": hashlib.sha256(certificate.dump()).hexdigest(),
-        "kind": "certification" if certifies else "approval",
-        "digest": digest,
-        "weak": digest == "sha1" or "sha1" in mechanism,
-        "time": time.isoformat() if time is not None else "",
-        "intact": bool(status.intact and status.valid and _gap_is_its_own(reader, one)),
-        "changes_allowed": bool(status.docmdp_ok),
-        "trusted": bool(status.trusted) and time is not None,
-        "trust_problem": "" if status.trusted else str(getattr(problem, "name", problem) or "untrusted"),
-    }
+    at = datetime.fromisoformat(header["at"])
+    return examine("", pdf, evidence=evidence, at=at, to_be_signed=to_be_signed)
 
 
-def _context(anchors: Sequence[bytes], chain: Sequence[bytes], time: Any) -> Any:
-    """Return how a signature is checked: offline, as of its own time; weak hashes are told, not refused, here."""
-    from datetime import timedelta  # noqa: PLC0415
-
-    from pyhanko_certvalidator import ValidationContext  # noqa: PLC0415
-    from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy  # noqa: PLC0415
-
-    from infra.pdf.trust import parsed  # noqa: PLC0415
-
-    policy = DisallowWeakAlgorithmsPolicy(  # type: ignore[no-untyped-call]
-        weak_hash_algos=frozenset({"md2", "md5"})
-    )
-    return ValidationContext(
-        trust_roots=[parsed(one) for one in anchors],
-        other_certs=[parsed(one) for one in chain],
-        moment=time,
-        allow_fetching=False,
-        revocation_mode="soft-fail",
-        time_tolerance=timedelta(0),
-        algorithm_usage_policy=policy,
-    )
-
-
-def _gap_is_its_own(reader: Any, one: Any) -> bool:
-    """Whether what a signature leaves out is its own value and nothing that could be changed unnoticed."""
-    start, opening, closing, rest = (int(number) for number in one.byte_range)
-    reader.stream.seek(0)
-    pdf = reader.stream.read()
-    if start != 0 or not 0 < opening < closing or closing + rest > len(pdf):
-        return False
-    gap = pdf[opening:closing]
-    value = one.pkcs7_content.hex().encode().rstrip(b"0")
-    return bool(gap[:1] == b"<" and gap[-1:] == b">" and gap[1:-1].lower().rstrip(b"0") == value)
-
-
-def _whole(pdf: bytes) -> bool:
-    """Whether nothing but evidence follows the last signature or time-stamp."""
-    from pyhanko.pdf_utils.reader import PdfFileReader  # noqa: PLC0415
-    from pyhanko.sign.diff_analysis import ModificationLevel  # noqa: PLC0415
-    from pyhanko.sign.validation.status import SignatureCoverageLevel  # noqa: PLC0415
-
-    signatures = PdfFileReader(io.BytesIO(pdf)).embedded_signatures
-    if not signatures:
-        return False
-    last = signatures[-1]
-    last.compute_integrity_info()
-    if last.coverage == SignatureCoverageLevel.ENTIRE_FILE:
-        return True
-    level = getattr(last.diff_result, "modification_level", None)  # What is suspicious has none.
-    return level is not None and bool(level <= ModificationLevel.LTA_UPDATES)
+def _standing(report: Report) -> tuple[Any, ...]:
+    """Return what must be the same of a file before and after a field was added to it."""
+    signatures = [
+        (one.field, one.certificate_sha256, sorted(f.code for f in one.findings)) for one in report.signatures
+    ]
+    return signatures, sorted(f.code for f in report.findings if f.weight != "noted")
 
 
 def _prepare(pdf: bytes, reader: Any, wanted: Mapping[str, Any]) -> tuple[str | None, bytes]:

@@ -77,6 +77,8 @@ class SignatureLevel:
     certificate: bytes  # DER
     #: The earliest moment at which it is proved to have existed; `None`: nothing proves any.
     proven: datetime | None
+    #: Whether it has the form of a PAdES baseline signature; another agency's may have another.
+    is_baseline: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +90,13 @@ class Evidence:
 
     @property
     def level(self) -> Level:
-        """The level of the file: that of its weakest signature."""
-        return min((one.level for one in self.signatures), key=LEVELS.index, default="none")
+        """
+        The level of the file: that of its weakest PAdES signature.
+
+        Another agency's signature of an older form has no level whatever is added, and gets the same evidence.
+        """
+        levels = [one.level for one in self.signatures if one.is_baseline]
+        return min(levels, key=LEVELS.index, default="none")
 
 
 def reaches(level: str, wanted: str) -> bool:
@@ -167,7 +174,13 @@ class _Reading:
                     level = "LT"
                     if any(self._is_archival(one, certificate, proven, inner, outer) for one in outer):
                         level = "LTA"
-        return SignatureLevel(field=embedded.field_name, level=level, certificate=certificate, proven=proven)
+        return SignatureLevel(
+            field=embedded.field_name,
+            level=level,
+            certificate=certificate,
+            proven=proven,
+            is_baseline=level != "none",
+        )
 
     def _is_long_term(
         self,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from itertools import pairwise
 
 from sqlmodel import Session
 
@@ -12,7 +16,7 @@ from infra.errors import Forbidden
 from infra.history import Json
 from infra.object_store import Stored
 from infra.pdf.fields import place_fields
-from infra.pdf.foreign import Examined, Wanted, examine
+from infra.pdf.foreign import Answered, Examined, Wanted, examine
 from infra.pdf.places import FieldPlace
 from infra.services import services
 from tasks.certification.rules import result_faults
@@ -143,25 +147,15 @@ def accept_result(code: str, ordinal: int) -> bool:
     A result that holds stays as it is (SIG-10): where it allows a further signature, the centre's field is
     added behind it; otherwise a delivery note that names its hash and its signatures is set, to be signed
     in its place. One that does not hold goes back to the examiner with the reason. Doing it again
-    changes nothing. Raises `Unavailable` when no process can be started to read it in.
+    changes nothing. Raises `NoRevocationAnswer` when nobody says whether a signer's certificate is revoked
+    (PKI-05), `Unavailable` when no process can be started to read it in.
     """
     result = _begin(code, ordinal)
     if result is None:
         return False
     parts = services()
-    examined = examine(
-        read(result.document),
-        anchors=parts.foreign_anchors,
-        chain=parts.foreign_chain,
-        wanted=Wanted(
-            field=result.procedure.seal_field,
-            width=result.look.width,
-            height=result.look.height,
-            margin=result.look.margin,
-            corners=result.look.corners,
-        ),
-    )
-    faults = result_faults(examined, refuse_weak=result.procedure.weak_signatures == "refuse")
+    examined, unasked = _judge(result)
+    faults = result_faults(examined, refuse_weak=result.procedure.weak_signatures == "refuse") + unasked
     verdict = store_content(_verdict(examined, faults), "application/json")
     ready = None if faults else _make_ready(result, examined)
     stored = store_content(ready.content, "application/pdf") if ready else None
@@ -206,6 +200,46 @@ def accept_result(code: str, ordinal: int) -> bool:
     return not faults
 
 
+def _judge(result: _Result) -> tuple[Examined, list[str]]:
+    """
+    Return what may be said of a result, and why its signers' certificates cannot be asked about, if so.
+
+    It is looked at twice where the file itself does not prove that they were good: the first look tells which
+    certificates lead to an anchor, and only those are asked about, at hosts that the settings allow.
+    """
+    parts = services()
+    wanted = Wanted(
+        field=result.procedure.seal_field,
+        width=result.look.width,
+        height=result.look.height,
+        margin=result.look.margin,
+        corners=result.look.corners,
+    )
+    content, at = read(result.document), parts.clock.now()
+    look_at = partial(
+        examine, content, anchors=parts.foreign_anchors, chain=parts.foreign_chain, wanted=wanted, at=at
+    )
+    examined = look_at()
+    if not examined.wants_answers or not examined.chains:
+        return examined, []
+    try:
+        return look_at(answered=_ask_issuers(examined, at)), []
+    except Forbidden as error:
+        return examined, [str(error)]
+
+
+def _ask_issuers(examined: Examined, at: datetime) -> Answered:
+    """Return what the issuers of everybody on the way to an anchor say; see `Revocation.ask` for the errors."""
+    parts = services()
+    pairs = {pair for chain in examined.chains for pair in pairwise(chain)}
+    answers = [parts.revocation.ask(one, issuer=issuer, at=at) for issuer, one in sorted(pairs)]
+    return Answered(
+        ocsps=[one.proof for one in answers if one is not None and one.kind == "ocsp"],
+        crls=[one.proof for one in answers if one is not None and one.kind == "crl"],
+        unasked_may_pass=parts.settings.revocation_policy == "hard-fail" and None in answers,
+    )
+
+
 def _begin(code: str, ordinal: int) -> _Result | None:
     """Read what is known of a result; `None` when it was judged before."""
     with services().database.transaction() as session:
@@ -236,6 +270,9 @@ def _make_ready(result: _Result, examined: Examined) -> _Ready | None:
     weak = any(one.weak for one in examined.signatures)
     if examined.prepared is not None and not weak:
         facts["foreign"] = len(examined.signatures)
+        # Whoever signs next asks again whether these are in force (PKI-05).
+        theirs = dict.fromkeys(one for chain in examined.chains for one in chain[-1:])
+        facts["foreign_certificates"] = [b64encode(one).decode() for one in theirs]
         return _Ready(content=examined.prepared, facts=facts)
     facts["note"] = True
     facts["because"] = "weak" if weak else examined.why_not
@@ -273,7 +310,7 @@ def _verdict(examined: Examined, faults: list[str]) -> bytes:
         "sound": not faults,
         "faults": faults,
         "unreadable": examined.unreadable,
-        "whole": examined.whole,
+        "file_faults": list(examined.faults),
         "why_no_field": examined.why_not,
         "signatures": [asdict(one) for one in examined.signatures],
     }

@@ -69,7 +69,7 @@ def result_faults(examined: Examined, *, refuse_weak: bool) -> list[str]:
     """
     Return why another agency's result is not handed on, one sentence a fault; none: every signature holds.
 
-    >>> broken = Examined(unreadable="it is not signed", signatures=(), whole=False, prepared=None, why_not=None)
+    >>> broken = Examined(unreadable="it is not signed", signatures=(), faults=(), prepared=None, why_not=None)
     >>> result_faults(broken, refuse_weak=True)
     ['the result cannot be judged: it is not signed']
     """
@@ -78,16 +78,13 @@ def result_faults(examined: Examined, *, refuse_weak: bool) -> list[str]:
     faults: list[str] = []
     for one in examined.signatures:
         where = f"the signature in {one.field}"
+        why = "; ".join(one.problems) or "a certificate rests on an algorithm that is too weak"
         if not one.intact:
-            faults.append(f"{where} does not hold")
-        elif not one.changes_allowed:
-            faults.append(f"{where} does not allow what was added after it")
-        if not one.time:
+            faults.append(f"{where} does not hold ({why})")
+        elif not one.time:
             faults.append(f"{where} does not say when it was made")
         elif not one.trusted:
-            faults.append(f"{where} is not trusted ({one.trust_problem})")
+            faults.append(f"{where} is not trusted ({why})")
         if one.weak and refuse_weak:
             faults.append(f"{where} rests on {one.digest.upper()}, which is too weak")
-    if not examined.whole:
-        faults.append("something was added after the last signature")
-    return faults
+    return [*faults, *examined.faults]

@@ -35,7 +35,9 @@ def doubt_about(certificates: Iterable[bytes]) -> Forbidden | None:
 def _ask_about(certificate: bytes) -> None:
     """Raise `Forbidden` when a certificate of this path is revoked, unknown, or cannot be asked about."""
     parts = services()
-    path = path_of(certificate, known=parts.chain, anchors=parts.anchors)
+    # Another agency's signer is asked about as well, before our signature joins theirs.
+    known, anchors = (*parts.chain, *parts.foreign_chain), (*parts.anchors, *parts.foreign_anchors)
+    path = path_of(certificate, known=known, anchors=anchors)
     moment = parts.clock.now()
     for one, issuer in pairwise(path or ()):
         answer = parts.revocation.ask(one, issuer=issuer, at=moment)

@@ -21,10 +21,11 @@ from infra.pdf.checking import signatures_of
 from infra.pdf.evidence import Sources
 from infra.pdf.levels import RULES, Evidence, TimestampFound
 from infra.services import services
-from tasks.dossier.moves import Telling, hold, look, procedure_of, tell
+from tasks.dossier.moves import Telling, hold, look, original_of, procedure_of, tell
 from tasks.dossier.papers import Paper, finished, keep, read, store_content
 from tasks.dossier.procedures import Level
-from tasks.dossier.tables import DocumentRow, DossierRow
+from tasks.dossier.routes import frozen_of
+from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 from tasks.evidence.calendar import enter
 from tasks.evidence.rules import lifted_key, reaches
 from tasks.evidence.tables import LiftRow
@@ -45,16 +46,18 @@ class Task:
     document: DocumentRow
     row_id: int
     key: str
+    #: Whether another agency's signatures are in it.
+    foreign: bool = False
 
 
-def sources() -> Sources:
-    """Return whom evidence comes from, as of now."""
+def sources(*, foreign: bool = False) -> Sources:
+    """Return whom evidence comes from, as of now; `foreign` adds those whom other agencies' signatures lead to."""
     parts = services()
     return Sources(
         timestamps=parts.timestamps,
         revocation=parts.revocation,
-        anchors=parts.anchors,
-        chain=parts.chain,
+        anchors=(*parts.anchors, *parts.foreign_anchors) if foreign else parts.anchors,
+        chain=(*parts.chain, *parts.foreign_chain) if foreign else parts.chain,
         at=parts.clock.now(),
     )
 
@@ -84,7 +87,7 @@ def lift(code: str, ordinal: int, wanted: Level | None) -> bool:
     task = _intend(code, ordinal, wanted)
     if task is None:
         return False
-    parts, ask = services(), sources()
+    parts, ask = services(), sources(foreign=task.foreign)
     previous = read(task.document)
     second = False
     if parts.work.find(task.key) is not None:
@@ -101,6 +104,12 @@ def lift(code: str, ordinal: int, wanted: Level | None) -> bool:
         second = any(stamp.rank > 0 for stamp in lifted.stamps)
         _, made = parts.work.put_first(task.key, lifted.pdf, content_type="application/pdf")
     return _keep(task, made, _check(task, previous, made), second=second)
+
+
+def has_foreign_signatures(session: Session, original: OriginalRow) -> bool:
+    """Say whether an original's document carries other agencies' signatures before ours."""
+    frozen = frozen_of(session, original)
+    return frozen is not None and bool(frozen.facts.get("foreign"))
 
 
 def _intend(code: str, ordinal: int, wanted: Level | None) -> Task | None:
@@ -122,6 +131,7 @@ def _intend(code: str, ordinal: int, wanted: Level | None) -> Task | None:
             document=document,
             row_id=row.id or 0,
             key=row.kept_key,
+            foreign=has_foreign_signatures(session, original_of(session, code, ordinal)),
         )
 
 
@@ -152,7 +162,7 @@ def _check(task: Task, previous: bytes, made: bytes) -> Evidence:
         # Whose they are and whether they are trusted was asked when they were made, and is asked at the release.
         if not found.intact:
             raise Broken(f"the signature in {found.field} does not hold any more with its evidence")
-    reached = evidence.read_evidence(made, sources())
+    reached = evidence.read_evidence(made, sources(foreign=task.foreign))
     if task.wanted is not None and not reaches(reached.level, task.wanted):
         raise Broken(f"{task.code}/{task.ordinal} was to reach {task.wanted} and is {reached.level}")
     return reached

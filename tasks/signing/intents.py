@@ -7,6 +7,7 @@ of this step will be stored. A refusal is an entry in the history too.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -151,16 +152,17 @@ def _certificates_before(code: str, ordinal: int) -> list[bytes]:
         query = select(CertificateRow.der).join(
             SignatureRow, col(SignatureRow.certificate_sha256) == col(CertificateRow.sha256)
         )
-        return list(
-            session.exec(
-                query.where(
-                    SignatureRow.dossier == code,
-                    SignatureRow.ordinal == ordinal,
-                    SignatureRow.revision == original.revision,
-                    col(SignatureRow.kept_at).is_not(None),
-                )
+        ours = session.exec(
+            query.where(
+                SignatureRow.dossier == code,
+                SignatureRow.ordinal == ordinal,
+                SignatureRow.revision == original.revision,
+                col(SignatureRow.kept_at).is_not(None),
             )
         )
+        frozen = frozen_of(session, original)
+        theirs = frozen.facts.get("foreign_certificates", ()) if frozen is not None else ()
+        return [*map(b64decode, theirs), *ours]
 
 
 def _history_is_stamped(session: Session) -> None:

@@ -147,7 +147,7 @@ def validate(code: str, ordinal: int) -> bool:
         raise Broken(f"{code}/{ordinal} is sealed but has no sealed document")
     content = parts.work.get(document.key)
     found = signatures_of(content, anchors=parts.anchors, chain=parts.chain)
-    evidence = read_evidence(content, sources())
+    evidence = read_evidence(content, sources(foreign=foreign > 0))
     needed = procedure.evidence.release
     theirs, ours = found[:foreign], found[foreign:]
     sound = [s.field for s in ours if s.intact and s.trusted and reaches(s.level, needed)]

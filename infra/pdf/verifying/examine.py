@@ -52,11 +52,21 @@ class _File:
     at: datetime
     findings: list[Finding]
     chains: set[tuple[str, ...]]
+    to_be_signed: str | None = None
 
 
-def examine(name: str, pdf: bytes, *, evidence: Evidence, at: datetime) -> Report:
-    """Return what is known of a file as of the moment `at` (aware); hostile and damaged files included."""
-    file = _File(name=name, pdf=pdf, evidence=evidence, at=at, findings=[], chains=set())
+def examine(
+    name: str, pdf: bytes, *, evidence: Evidence, at: datetime, to_be_signed: str | None = None
+) -> Report:
+    """
+    Return what is known of a file as of the moment `at` (aware); hostile and damaged files included.
+
+    `to_be_signed` names an empty field that somebody is about to sign: what was appended last is then judged
+    as what comes before that signature, not as what comes after those that are there.
+    """
+    file = _File(
+        name=name, pdf=pdf, evidence=evidence, at=at, findings=[], chains=set(), to_be_signed=to_be_signed
+    )
     if b"%PDF-" not in pdf[:1024]:
         return _report(file, found("not-a-pdf"))
     fault = damage(pdf)
@@ -197,6 +207,11 @@ def _revisions(file: _File, reader: PdfFileReader, entries: Sequence[Entry]) -> 
         )
         for one in entries
     ]
+    if file.to_be_signed is not None:
+        # It will end behind everything that is there now.
+        end = len(file.pdf) + 1
+        coming = Made(field=file.to_be_signed, until=end, is_timestamp=False, permission=None, locks=None)
+        made.append(coming)
     revisions, findings = review(reader, later, made)
     file.findings += findings
     return [whole, *revisions]

@@ -112,6 +112,11 @@ def describe(
         _take_token(value, evidence, at, proven, findings, chains)
     trust = Trust()
     if value.certificate is not None:
+        starts = value.certificate.not_valid_before
+        if claimed and claimed + _TOLERANCE < starts and not entry.is_timestamp:
+            # Nobody had this certificate at the moment that the signature states.
+            who = subject_of(value.certificate)
+            findings.append(found("not-yet-valid", who=who, day=f"{starts:%d/%m/%Y}"))
         trust = judge(
             value.certificate,
             value.others,

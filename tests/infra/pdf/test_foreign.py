@@ -18,10 +18,11 @@ from infra.clock import HANOI
 from infra.pdf.checking import check_signed
 from infra.pdf.cms import TokenSigner
 from infra.pdf.confined import Cost
-from infra.pdf.foreign import Examined, Wanted, examine
+from infra.pdf.foreign import Answered, Examined, Wanted, examine
 from infra.pdf.signing import sign_field
 from infra.token import Token
 from infra.token.software import SoftwareDevice
+from tests.attacks.target import Target
 
 if TYPE_CHECKING:
     from tests.conftest import Authority
@@ -48,7 +49,10 @@ def signed(token: Token, authority: Authority, pdf: bytes, field: str = "officia
 
 
 def seen(authority: Authority, pdf: bytes, **changes: Any) -> Examined:
-    arguments: dict[str, Any] = {"anchors": authority.anchors, "chain": (), "wanted": WANTED}
+    arguments: dict[str, Any] = {
+        "anchors": authority.anchors, "chain": (), "wanted": WANTED, "at": AT + timedelta(hours=2),
+        "answered": Answered(crls=[one.dump() for one in Target(authority, b"", b"").crls]),
+    }  # fmt: skip
     return examine(pdf, **{**arguments, **changes})
 
 
@@ -58,12 +62,12 @@ def test_a_sound_result_is_told_to_be_so_and_gets_an_empty_field_behind_it(
     pdf = signed(token, authority, signed(token, authority, form), "seal")
     found = seen(authority, pdf)
     assert not found.unreadable
-    assert [(s.field, s.intact, s.trusted, s.weak, s.changes_allowed) for s in found.signatures] == [
-        ("official", True, True, False, True), ("seal", True, True, False, True),
+    assert [(s.field, s.intact, s.trusted, s.weak, s.problems) for s in found.signatures] == [
+        ("official", True, True, False, ()), ("seal", True, True, False, ()),
     ]  # fmt: skip
     assert found.signatures[0].signer == "Sở Xây dựng"
     assert found.signatures[0].at == AT
-    assert (found.unreadable, found.whole, found.why_not) == ("", True, None)
+    assert (found.unreadable, found.faults, found.why_not) == ("", (), None)
     assert found.prepared is not None
     ours = signed(token, authority, found.prepared, "centre", at=AT + timedelta(hours=1))
     assert ours.startswith(pdf)
@@ -72,7 +76,8 @@ def test_a_sound_result_is_told_to_be_so_and_gets_an_empty_field_behind_it(
         chain=authority.chain, at=AT,
     )  # fmt: skip
     again = seen(authority, ours)
-    assert [(s.intact, s.trusted, s.changes_allowed) for s in again.signatures] == [(True, True, True)] * 3
+    assert [(s.intact, s.trusted, s.problems) for s in again.signatures] == [(True, True, ())] * 3
+    assert again.faults == ()
 
 
 def test_the_field_goes_to_a_corner_that_nobody_signed_in(
@@ -125,7 +130,7 @@ def test_after_a_signature_that_locks_the_fields_nothing_is_added(
     signer = PdfSigner(
         PdfSignatureMetadata(field_name="mine", md_algorithm="sha256"), TokenSigner.of(token, authority.chain)
     )
-    found = seen(authority, signer.sign_pdf(writer).getvalue())
+    found = seen(authority, signer.sign_pdf(writer).getvalue(), at=datetime.now(HANOI))
     assert (found.why_not, found.prepared) == ("locked", None)
     assert found.signatures[0].intact
 
@@ -156,12 +161,11 @@ def test_a_changed_byte_an_addition_and_a_stranger_are_told_apart(
     added = seen(authority, out.getvalue())
     assert not added.unreadable
     assert added.signatures[0].intact
-    assert not added.signatures[0].changes_allowed
-    assert not added.whole
+    assert added.faults == ("The document was changed after it was signed, in revision 2 (pages: 1)",)
     stranger = seen(authority, pdf, anchors=())
     assert stranger.signatures[0].intact
     assert not stranger.signatures[0].trusted
-    assert stranger.signatures[0].trust_problem
+    assert any("leads to none of those given" in problem for problem in stranger.signatures[0].problems)
 
 
 def test_a_certificate_that_was_not_valid_yet_is_not_trusted(
@@ -186,7 +190,7 @@ def test_a_signature_over_sha_1_is_told_to_be_weak(authority: Authority, token: 
     old = OldSigner(certificate, authority.chain, sign=lambda data: data)
     meta = PdfSignatureMetadata(field_name="official", md_algorithm="sha1")
     pdf = PdfSigner(meta, old).sign_pdf(IncrementalPdfFileWriter(io.BytesIO(form))).getvalue()
-    (one,) = seen(authority, pdf).signatures
+    (one,) = seen(authority, pdf, at=datetime.now(HANOI)).signatures
     assert (one.digest, one.weak, one.intact) == ("sha1", True, True)
 
 
