@@ -178,6 +178,8 @@ def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_
         acts.tell_refused_unlock(chosen, error)
         if outcomes:
             _print_outcomes(outcomes, as_json=as_json)
+        if isinstance(error, KeyboardInterrupt):
+            _say_stopped(digest, outcomes, len(chosen.documents))
         raise
     finally:
         put_away(chosen)
@@ -185,6 +187,16 @@ def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_
     if any(outcome.result == "not reached" for outcome in outcomes):
         acts.tell_refused_unlock(chosen, Unavailable("not every document was reached"))
     _say_unsigned([o for o in outcomes if (o.dossier, o.original) not in out_before])
+
+
+def _say_stopped(digest: str, outcomes: list[SignOutcome], documents: int) -> None:
+    """Say after Ctrl-C what is done, and how to go on; no signature is ever half done."""
+    done = sum(o.result in ("signed", "signed before") for o in outcomes)
+    print(
+        f"Stopped: {done} of {documents} documents are signed."
+        f" “hoso sign --manifest {digest[:16]}” goes on with the rest.",
+        file=sys.stderr,
+    )
 
 
 def _say_unsigned(outcomes: list[SignOutcome]) -> None:

@@ -26,7 +26,7 @@ from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers.pdf_signer import PdfTimeStamper
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
-from infra.certificates import path_of
+from infra.certificates import ends_of, path_of
 from infra.clock import HANOI
 from infra.errors import Broken, Forbidden
 from infra.pdf.cms import DIGEST
@@ -76,8 +76,8 @@ def lift(pdf: bytes, wanted: Level, sources: Sources, *, by_document: bool) -> L
 
     Raises `NoTimestamp` and `NoRevocationAnswer` when an authority does not answer, `Revoked` for a signer
     or an authority whose certificate was revoked before it is proved to have been used, `Forbidden` for a
-    certificate that names nobody to ask, `Broken` for a file without signatures or one that cannot be
-    extended. Nothing of the document is changed.
+    certificate that names nobody to ask or ended before anything proved when it was used, `Broken` for a
+    file without signatures or one that cannot be extended. Nothing of the document is changed.
     """
     stamps: list[Timestamp] = []
     answers: list[RevocationAnswer] = []
@@ -86,6 +86,7 @@ def lift(pdf: bytes, wanted: Level, sources: Sources, *, by_document: bool) -> L
     for _ in range(3):
         if evidence.signatures and reaches(evidence.level, wanted):
             return Lifted(pdf=pdf, evidence=evidence, stamps=tuple(stamps), answers=tuple(answers))
+        _must_be_in_time(evidence, sources.at)
         with_proofs = wanted in ("LT", "LTA")
         lone = not reaches(evidence.level, "T")
         with_stamp = wanted == "LTA" or (lone and by_document) or (lone and wanted == "T")
@@ -94,6 +95,24 @@ def lift(pdf: bytes, wanted: Level, sources: Sources, *, by_document: bool) -> L
         answers += gathered
         evidence = read_evidence(pdf, sources)
     raise Broken(f"the document does not reach {wanted} but {evidence.level}, whatever is added")
+
+
+def _must_be_in_time(evidence: Evidence, at: datetime) -> None:
+    """Refuse a document one of whose signers' certificates ended before anything proved when it was signed."""
+    for one in evidence.signatures:
+        if one.proven is None and one.is_baseline:
+            must_be_in_force(one.certificate, at=at, signed=f"the signature in {one.field}")
+
+
+def must_be_in_force(certificate: bytes, *, at: datetime, signed: str) -> None:
+    """Raise `Forbidden` if the certificate of a signature that nothing proves the time of is over at a moment."""
+    if (end := ends_of(certificate)) < at:
+        raise Forbidden(
+            f"the certificate {parsed(certificate).serial_number:x} of {signed} expired on"
+            f" {end.astimezone(HANOI):%d/%m/%Y %H:%M:%S}, before anything proved when it was signed.",
+            rule="PKI-05",
+            way_out="Let the document be made anew under its number and signed again.",
+        )
 
 
 def renew(pdf: bytes, sources: Sources) -> Lifted:

@@ -14,6 +14,7 @@ from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.authority.records import signing_actor
 from tasks.authority.values import Decision
+from tasks.certificates.tables import CertificateRow
 from tasks.dossier.moves import Actor, office_of, person
 from tasks.dossier.offices import OfficeData
 from tasks.evidence.standing import doubt_about
@@ -57,7 +58,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
     """Check the authority at this moment and write the intent; a refusal is written too. `None`: signed before."""
     refusal: Forbidden | None = None
     # Asked now, and not while the round is locked: a responder may take its time.
-    doubt = doubt_about([signer.token.certificate])
+    doubt = doubt_about([*_certificates_before(code, ordinal), signer.token.certificate])
     with services().database.transaction() as session:
         round_row = hold_round(session, code)
         one = list_of(session, code, ordinal)
@@ -102,6 +103,27 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 stored=stored,
             )
     raise refusal
+
+
+def _certificates_before(code: str, ordinal: int) -> list[bytes]:
+    """Return the certificates of those who have signed a list's newest page already, for one may be revoked since."""
+    with services().database.transaction() as session:
+        frozen = newest_paper(session, code, ordinal, "frozen")
+        if frozen is None:
+            return []
+        query = select(CertificateRow.der).join(
+            PaperSignatureRow, col(PaperSignatureRow.certificate_sha256) == col(CertificateRow.sha256)
+        )
+        return list(
+            session.exec(
+                query.where(
+                    PaperSignatureRow.round == code,
+                    PaperSignatureRow.list_ordinal == ordinal,
+                    PaperSignatureRow.revision == frozen.revision,
+                    col(PaperSignatureRow.kept_at).is_not(None),
+                )
+            )
+        )
 
 
 def authority_now(session: Session, round_row: RoundRow, signer: Signer, signed: list[str]) -> Decision:

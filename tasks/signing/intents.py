@@ -18,6 +18,7 @@ from infra.database import now
 from infra.errors import Broken, Forbidden, Unavailable
 from infra.history import Json
 from infra.history.keeping import unstamped_since
+from infra.pdf.evidence import must_be_in_force
 from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.authority.records import signing_actor
@@ -88,7 +89,8 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
     certificate = sha256(signer.token.certificate).hexdigest()
     refusal: Forbidden | None = None
     # Asked now, and not while the dossier is locked: a responder may take its time.
-    doubt = doubt_about([*_certificates_before(code, ordinal), signer.token.certificate])
+    theirs, ours = _certificates_before(code, ordinal)
+    doubt = doubt_about([*theirs, *ours, signer.token.certificate])
     with parts.database.transaction() as session:
         _history_is_stamped(session)
         dossier = hold(session, code)
@@ -108,6 +110,10 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
             )
             if doubt is not None:
                 raise doubt
+            if procedure.evidence.release != "B" and not procedure.evidence.stamps_each_signature:
+                # One time-stamp for all comes at the end; who has ended before it is not proved any more.
+                for one in ours:
+                    must_be_in_force(one, at=now(session), signed="who signed before")
         except Forbidden as error:
             refusal = error
             tell_interrupted(session, dossier, ordinal)
@@ -143,12 +149,16 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
     raise refusal
 
 
-def _certificates_before(code: str, ordinal: int) -> list[bytes]:
-    """Return the certificates of those who have signed an original already, for one may be revoked since."""
+def _certificates_before(code: str, ordinal: int) -> tuple[list[bytes], list[bytes]]:
+    """
+    Return the certificates of those who have signed an original already, for one may be revoked since.
+
+    Those of another agency come first, then our own.
+    """
     with services().database.transaction() as session:
         original = session.get(OriginalRow, (code, ordinal))
         if original is None:
-            return []
+            return [], []
         query = select(CertificateRow.der).join(
             SignatureRow, col(SignatureRow.certificate_sha256) == col(CertificateRow.sha256)
         )
@@ -162,7 +172,7 @@ def _certificates_before(code: str, ordinal: int) -> list[bytes]:
         )
         frozen = frozen_of(session, original)
         theirs = frozen.facts.get("foreign_certificates", ()) if frozen is not None else ()
-        return [*map(b64decode, theirs), *ours]
+        return [*map(b64decode, theirs)], list(ours)
 
 
 def _history_is_stamped(session: Session) -> None:

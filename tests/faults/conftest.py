@@ -154,8 +154,10 @@ class Desk:
         """Let a worker take dossiers as far as they go."""
         return self.world.run(CARRY, *codes, by=None, **{**self.settings, **settings})
 
-    def start(self, *words: object, by: str | None = "ha", **settings: str) -> subprocess.Popen[str]:
-        """Start a command and leave it to itself."""
+    def start(
+        self, *words: object, by: str | None = "ha", group: bool = False, **settings: str
+    ) -> subprocess.Popen[str]:
+        """Start a command and leave it to itself; with `group` as a terminal does, in a group of its own."""
         words, desk = self.world.seated(words, by)
         env = {name: value for name, value in environment().items() if not name.startswith("HOSO_")}
         env |= {"HOSO_ENV_FILE": str(self.world.root / "hoso.env"), "HOSO_SESSION_FILE": str(desk)}
@@ -166,6 +168,7 @@ class Desk:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=group,
         )
         self.started.append(one)
         return one

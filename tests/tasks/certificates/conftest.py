@@ -90,8 +90,13 @@ class Desk:
         purpose: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.EMAIL_PROTECTION,
         identity: str = "",
         by: Authority | None = None,
+        asked: bool = False,
     ) -> Path:
-        """Issue a certificate and return its file; `started` is how many days ago it began."""
+        """
+        Issue a certificate and return its file; `started` is how many days ago it began.
+
+        With `asked` it names where its issuer is asked about revocation.
+        """
         authority = by or self.authority
         begins = datetime.now(tz=authority.start.tzinfo).replace(microsecond=0) - timedelta(
             days=started, hours=1
@@ -120,6 +125,7 @@ class Desk:
         )
         if purpose is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        builder = authority._asked_about(builder, authority.label if asked else "")
         made = builder.sign(authority.key, hashes.SHA256())
         file = self.folder / f"{made.serial_number:x}.pem"
         file.write_bytes(made.public_bytes(Encoding.PEM))

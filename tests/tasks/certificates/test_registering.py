@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from infra.chance import random_bytes
+from infra.stack.pki_control import reinstate, revoke
 from infra.token.proving import PREFIX
 from tests.tasks.certificates.conftest import LAM, NOBODY_HAS_ONE, UNIT, Desk, sha256_of
 
@@ -138,6 +141,7 @@ def _weak(desk: Desk) -> Path:
         ),
         (_weak, "PKI-07", "RSA with 1024 bits"),
         (lambda d: d.certificate(d.key("16"), started=100, days=90), "PKI-05", "not now"),
+        (lambda d: d.certificate(d.key("1a"), started=-20), "PKI-05", "not now"),
         (lambda d: d.certificate(d.key("17"), days=20), "PKI-05", "ends on"),
         (lambda d: d.certificate(d.key("18"), days=6 * 366), "CER-05", "a new one may be for 5"),
         (
@@ -146,7 +150,19 @@ def _weak(desk: Desk) -> Path:
             "does not lead to a certificate that is trusted here",
         ),
     ],
-    ids=["name", "agency", "identity", "usage", "purpose", "bits", "over", "soon over", "years", "stranger"],
+    ids=[
+        "name",
+        "agency",
+        "identity",
+        "usage",
+        "purpose",
+        "bits",
+        "over",
+        "not yet",
+        "soon over",
+        "years",
+        "stranger",
+    ],
 )
 def test_a_certificate_is_refused_with_its_reason_before_the_token_is_touched(
     desk: Desk, make: Callable[[Desk], Path], rule: str, words: str
@@ -154,6 +170,20 @@ def test_a_certificate_is_refused_with_its_reason_before_the_token_is_touched(
     file = make(desk)
     refused_as(desk, file, "11", rule, words)
     assert "certificate:testing" not in desk.told(sha256_of(file))
+
+
+def test_a_certificate_that_its_issuer_has_revoked_is_refused_before_the_token_is_touched(desk: Desk) -> None:
+    """PKI-05: the live responder is asked, as for every signature."""
+    served = desk.world.root / "pki" / "served"
+    file = desk.certificate(desk.key("1b"), asked=True)
+    der = x509.load_pem_x509_certificate(file.read_bytes()).public_bytes(Encoding.DER)
+    revoke(served, der, desk.world.parts.clock.now())
+    try:
+        refused_as(desk, file, "1b", "PKI-05", "was revoked")
+        assert "certificate:testing" not in desk.told(sha256_of(file))
+    finally:
+        reinstate(served, der)
+    assert desk.register(file, "1b").code == 0
 
 
 def test_letters_in_another_case_and_an_identity_that_fits_are_the_same_person(desk: Desk) -> None:
