@@ -26,7 +26,7 @@ def test_a_list_is_written_reviewed_and_signed_with_the_desk_s_own_role(desk: De
     }
     try:
         with world.as_(desk.office, "ha"):
-            listed = world.hoso("sign", "--list", "--json", by="ha", **desk.settings, **role)
+            listed = world.hoso("sign", "--list", "--json", **desk.settings, **role)
             assert listed.code == 0, listed.err
             assert {one["dossier"] for one in listed.json["documents"]} == {code}
             digest = listed.json["digest"]
@@ -39,8 +39,9 @@ def test_a_list_is_written_reviewed_and_signed_with_the_desk_s_own_role(desk: De
                 "--leave-out",
                 f"{code}/2={_reason(tmp_path)}",
             )
-            said = world.hoso(*words, "--json", by="ha", **desk.settings, **role)
-            outcome = world.hoso("sign", "--outcome", digest, "--json", by="ha", **desk.settings, **role)
+            said = world.hoso(*words, "--json", **desk.settings, **role)
+            outcome = world.hoso("sign", "--outcome", digest, "--json", **desk.settings, **role)
+        assert said.out, said.err
         assert results(said) == ["signed", "left out"], said.err
         assert [one["result"] for one in outcome.json["documents"]] == ["signed", "left out"]
         balanced(desk, code, steps=1, calls=1)
