@@ -123,9 +123,9 @@ def examine(
     Return what may be said of a signed file from somewhere else as of `at`, and the file with room for a signature.
 
     `anchors` and `chain` (DER) are those that other agencies' certificates must lead to. Without `answered`
-    nothing is known of revocation but what the file itself proves; without `wanted` no room is looked for. Hostile and damaged files are
-    `unreadable`, with the reason. Pure: the same gives the same. Raises `Unavailable` when no child can be
-    started, `Broken` when it fails for a reason that is not the file's.
+    nothing is known of revocation but what the file itself proves; without `wanted` no room is looked for.
+    Hostile and damaged files are `unreadable`, with the reason. Pure: the same gives the same. Raises
+    `Unavailable` when no child can be started, `Broken` when it fails for a reason that is not the file's.
     """
     answered = answered or Answered()
     header = {

@@ -30,10 +30,7 @@ READERS = ("infra.pdf.fields", "infra.pdf.scans", "infra.pdf.screening", "infra.
 def main() -> None:
     """Answer one request."""
     header = json.loads(sys.stdin.buffer.readline())
-    confine(
-        header["cost"],
-        readers=["infra.pdf.fields", "infra.pdf.scans", "infra.pdf.screening", "infra.pdf.verifying.examine"],
-    )
+    confine(header["cost"], readers=READERS)
     pdf = sys.stdin.buffer.read(header["bytes"])
     try:
         said, prepared = _examine(pdf, header)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from functools import partial
-from itertools import pairwise
 
 from sqlmodel import Session
 
 from infra.database import now
-from infra.errors import Forbidden
 from infra.history import Json
 from infra.object_store import Stored
 from infra.pdf.fields import place_fields
-from infra.pdf.foreign import Answered, Examined, Wanted, examine
+from infra.pdf.foreign import Examined, Wanted
 from infra.pdf.places import FieldPlace
 from infra.services import services
 from tasks.certification.rules import result_faults
@@ -39,6 +35,7 @@ from tasks.dossier.papers import Paper, keep, newest, read, store_content
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import address
 from tasks.dossier.tables import DocumentRow
+from tasks.evidence.foreign import judge
 from tasks.forms.appearances import Look, Profile, inscription, profile_on
 from tasks.forms.heads import letterhead_of
 from tasks.forms.placing import corner_box
@@ -154,7 +151,16 @@ def accept_result(code: str, ordinal: int) -> bool:
     if result is None:
         return False
     parts = services()
-    examined, unasked = _judge(result)
+    examined, unasked = judge(
+        read(result.document),
+        Wanted(
+            field=result.procedure.seal_field,
+            width=result.look.width,
+            height=result.look.height,
+            margin=result.look.margin,
+            corners=result.look.corners,
+        ),
+    )
     faults = result_faults(examined, refuse_weak=result.procedure.weak_signatures == "refuse") + unasked
     verdict = store_content(_verdict(examined, faults), "application/json")
     ready = None if faults else _make_ready(result, examined)
@@ -198,46 +204,6 @@ def accept_result(code: str, ordinal: int) -> bool:
         session.add(original)
         follow(session, dossier, Telling(event="result:checked", facts=facts))
     return not faults
-
-
-def _judge(result: _Result) -> tuple[Examined, list[str]]:
-    """
-    Return what may be said of a result, and why its signers' certificates cannot be asked about, if so.
-
-    It is looked at twice where the file itself does not prove that they were good: the first look tells which
-    certificates lead to an anchor, and only those are asked about, at hosts that the settings allow.
-    """
-    parts = services()
-    wanted = Wanted(
-        field=result.procedure.seal_field,
-        width=result.look.width,
-        height=result.look.height,
-        margin=result.look.margin,
-        corners=result.look.corners,
-    )
-    content, at = read(result.document), parts.clock.now()
-    look_at = partial(
-        examine, content, anchors=parts.foreign_anchors, chain=parts.foreign_chain, wanted=wanted, at=at
-    )
-    examined = look_at()
-    if not examined.wants_answers or not examined.chains:
-        return examined, []
-    try:
-        return look_at(answered=_ask_issuers(examined, at)), []
-    except Forbidden as error:
-        return examined, [str(error)]
-
-
-def _ask_issuers(examined: Examined, at: datetime) -> Answered:
-    """Return what the issuers of everybody on the way to an anchor say; see `Revocation.ask` for the errors."""
-    parts = services()
-    pairs = {pair for chain in examined.chains for pair in pairwise(chain)}
-    answers = [parts.revocation.ask(one, issuer=issuer, at=at) for issuer, one in sorted(pairs)]
-    return Answered(
-        ocsps=[one.proof for one in answers if one is not None and one.kind == "ocsp"],
-        crls=[one.proof for one in answers if one is not None and one.kind == "crl"],
-        unasked_may_pass=parts.settings.revocation_policy == "hard-fail" and None in answers,
-    )
 
 
 def _begin(code: str, ordinal: int) -> _Result | None:

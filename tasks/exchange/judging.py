@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from infra.pdf.foreign import Examined, examine
+from infra.pdf.foreign import Examined
 from infra.services import services
 from tasks.certification.rules import result_faults
+from tasks.evidence.foreign import judge as judge_signed
 
 #: What the reader says of a PDF without any signature.
 _UNSIGNED = "it is not signed"
@@ -41,36 +44,39 @@ def judge(name: str, content: bytes) -> Judged:
     """
     Return the verdict on one file; what is no PDF cannot be signed here and is neither good nor bad.
 
-    PDF files are opened in a process of their own. Raises `Unavailable` when none can be started.
+    PDF files are opened in a process of their own, and their signers' issuers are asked. Raises `Unavailable` when
+    no process can be started, `NoRevocationAnswer` when nobody answers.
     """
     if not content.startswith(b"%PDF-"):
         return Judged(signed=False, signed_at=None, weak=False, faults=())
     if b"/ByteRange" not in content:
         return Judged(signed=False, signed_at=None, weak=False, faults=())
-    parts = services()
-    return verdict(name, _examined(content, parts.foreign_anchors, parts.foreign_chain))
+    return verdict(name, *_judged(content))
 
 
-#: The latest answers, because one file is often sent to many: the same bytes and anchors give the same answer.
-_KEPT: OrderedDict[tuple[object, ...], Examined] = OrderedDict()
+#: The latest answers and when they were given, because one file is often sent to many: the same bytes and anchors
+#: give the same answer, for as long as the issuers' answers are used again.
+_KEPT: OrderedDict[tuple[object, ...], tuple[float, tuple[Examined, list[str]]]] = OrderedDict()
 _MOST_KEPT = 200
 
 
-def _examined(content: bytes, anchors: tuple[bytes, ...], chain: tuple[bytes, ...]) -> Examined:
-    """Return what is said of a file, by a process of its own or by an earlier one."""
-    key = (sha256(content).digest(), anchors, chain)
-    if key not in _KEPT:
-        _KEPT[key] = examine(content, anchors=anchors, chain=chain, wanted=None)
+def _judged(content: bytes) -> tuple[Examined, list[str]]:
+    """Return what is said of a file and why its signers cannot be asked about, now or a moment ago."""
+    parts = services()
+    key = (sha256(content).digest(), parts.foreign_anchors, parts.foreign_chain)
+    kept = _KEPT.get(key)
+    if kept is None or time.monotonic() - kept[0] > parts.settings.revocation_kept_seconds:
+        kept = _KEPT[key] = (time.monotonic(), judge_signed(content, None))
         if len(_KEPT) > _MOST_KEPT:
             _KEPT.popitem(last=False)
-    return _KEPT[key]
+    return kept[1]
 
 
-def verdict(name: str, found: Examined) -> Judged:
-    """Return what was found in a PDF as a verdict."""
+def verdict(name: str, found: Examined, unasked: Sequence[str] = ()) -> Judged:
+    """Return what was found in a PDF as a verdict; `unasked` says why nobody could be asked about its signers."""
     if found.unreadable == _UNSIGNED:
         return Judged(signed=False, signed_at=None, weak=False, faults=())
-    faults = result_faults(found, refuse_weak=False)
+    faults = [*result_faults(found, refuse_weak=False), *unasked]
     times = [one.at for one in found.signatures if one.at is not None]
     return Judged(
         signed=not faults,

@@ -150,6 +150,8 @@ WALLS: Mapping[str, Wall] = {
     "destruction_list": _office("select"),
     "destruction_item": _dossier("select"),
     "history_head": Wall("select, update", "true"),
+    # Nothing is signed while the history has not been stamped for too long. A checkpoint names no dossier.
+    "history_checkpoint": Wall("select", "true"),
     "history_entry": Wall("select, insert", _SUBJECTS, "true"),
     # What is kept beside the history is written at a desk and never read there.
     "history_payload": Wall("insert", "false", "true"),

@@ -43,7 +43,7 @@ if door == "scan":
 elif door == "result":
     from infra.pdf.foreign import Wanted, examine
     wanted = Wanted(field="centre", width=66, height=24, margin=3, corners=("top-right",))
-    said = examine(pdf, anchors=(), chain=(), wanted=wanted, cost=cost).unreadable
+    said = examine(pdf, anchors=(), chain=(), wanted=wanted, at=datetime.now(UTC), cost=cost).unreadable
 else:
     from infra.pdf.verifying import verify
     from infra.pdf.verifying.folder import Folder
