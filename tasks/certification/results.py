@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from sqlmodel import Session
 
 from infra.database import now
+from infra.errors import Forbidden
 from infra.history import Json
 from infra.object_store import Stored
 from infra.pdf.fields import place_fields
