@@ -10,7 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench bench-sign bench-memory faults faults-twins
+.PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench bench-sign bench-memory bench-history faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-sign: setup ## signatures a second at each level, beside a plain pyHanko l
 
 bench-memory: setup ## the memory that signing a scan of 100 MB takes
 	@$(STACK) run --parts database,token -- $(IN)/python -m infra.stack.bench_sign --memory
+
+bench-history: setup ## 100,000 entries appended, proved and checked, on a database of its own
+	@rm -rf var/bench-history; trap '$(STACK) down --root var/bench-history >/dev/null 2>&1; rm -rf var/bench-history' EXIT; $(STACK) run --root var/bench-history --parts database -- $(IN)/python -m infra.stack.bench_history
 
 bench-latency: setup ## seconds from an act to what follows from it
 	@$(STACK) run -- $(IN)/hoso bench-latency

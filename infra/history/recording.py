@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC
 
 import rfc8785
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from infra.chance import random_bytes
-from infra.database import now
 from infra.errors import Broken
 from infra.history import Entry, Json, commit_to, subject_hash, write_entry
-from infra.history.tables import HistoryEntry, HistoryHead, HistoryPayload
+from infra.history.tables import HistoryEntry, HistoryPayload
+
+_HEAD = text("select size, leaf_hash from history_head")
+#: The time is read when the lock is had, so that times never run backwards along the positions.
+_HOLD_HEAD = text("""
+    with head as materialized (select log, size, leaf_hash from history_head for update)
+    select log, size, leaf_hash, clock_timestamp() as moment from head
+""")
+#: One statement for both: a second one would cost as much as all the rest.
+_APPEND = text("""
+    with moved as (update history_head set size = cast(:position as bigint) + 1, leaf_hash = :leaf_hash)
+    insert into history_entry (position, leaf_hash, entry, subject, at)
+    values (:position, :leaf_hash, :entry, :subject, :at)
+""")
 
 
 def record(
@@ -26,25 +40,21 @@ def record(
     facts = dict(facts)
     if private:
         facts["commit"] = _keep_private(session, subject, private).hex()
-    head = session.exec(select(HistoryHead).with_for_update()).one_or_none()
+    session.flush()  # What it tells of comes first, so that a row that is refused leaves no entry half made.
+    connection = session.connection()
+    head = connection.execute(_HOLD_HEAD).one_or_none()
     if head is None:
         raise Broken("the history has no head row; the database was not migrated")
-    # Read after the lock, so that times never run backwards along the positions.
-    at = now(session)
-    entry = write_entry(log=head.log, position=head.size, previous=head.leaf_hash, at=at, facts=facts)
-    session.add(
-        HistoryEntry(
-            position=entry.position,
-            leaf_hash=entry.leaf_hash,
-            entry=entry.content,
-            subject=subject_hash(subject),
-            at=at,
-        )
-    )
-    head.size = entry.position + 1
-    head.leaf_hash = entry.leaf_hash
-    session.add(head)
-    session.flush()  # The next entry of this transaction must see this head.
+    at = head.moment.astimezone(UTC)
+    entry = write_entry(log=head.log, position=head.size, previous=bytes(head.leaf_hash), at=at, facts=facts)
+    row = {
+        "position": entry.position,
+        "leaf_hash": entry.leaf_hash,
+        "entry": entry.content,
+        "subject": subject_hash(subject),
+        "at": at,
+    }
+    connection.execute(_APPEND, row)
     return entry
 
 
@@ -78,5 +88,5 @@ def contents(session: Session) -> Iterator[bytes]:
 
 def head(session: Session) -> tuple[int, bytes]:
     """Return how many entries there are and the leaf hash of the last."""
-    row = session.exec(select(HistoryHead)).one()
-    return row.size, row.leaf_hash
+    row = session.connection().execute(_HEAD).one()
+    return row.size, bytes(row.leaf_hash)
