@@ -97,6 +97,8 @@ class Settings(BaseModel):
     #: Evidence is renewed when fewer than so many days are left of it.
     preservation_days: int = 90
 
+    #: What this installation adds to the metadata of packages (a YAML file) [M]; empty: the shipped terms.
+    archive_terms: Path | None = None
     #: How many years what is kept for ever is locked at a time; many stores take no more than a hundred.
     archive_lock_years: int = 99
     #: Such a lock is renewed when fewer than so many days are left of it.

@@ -36,6 +36,7 @@ _AS_ARCHIVED = (
     "timeline.json",
     "timeline.html",
     "metadata.json",
+    "premis.xml",
     "validation.json",
 )
 

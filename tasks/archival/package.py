@@ -15,8 +15,10 @@ from infra.history.tables import HistoryCheckpoint
 from infra.ocfl import ocfl_object
 from infra.pdf.checking import signatures_of
 from infra.services import services
+from tasks.archival.premis import premis
 from tasks.archival.rules import Record, metadata, package_id
 from tasks.archival.tables import PackageRow
+from tasks.archival.terms import read_terms
 from tasks.archival.timeline import as_page, timeline
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
@@ -62,8 +64,10 @@ def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mappi
     rendered["timeline.html"] = as_page(code, office.name, lines)
     checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
     rendered["validation.json"] = as_json(checked)
-    files |= _rendered_once(code, rendered)
     files["history.jsonl"] = b"\n".join(entry.content for entry in told) + b"\n"
+    files |= _rendered_once(code, rendered)
+    # From the files as they are kept, so the same files give the same description.
+    files |= _rendered_once(code, {"premis.xml": premis(files, told)})
     return ocfl_object(
         package_id(code),
         files,
@@ -148,6 +152,7 @@ def _describe(
     """Return the package's metadata."""
     procedure = procedure_of(session, dossier)
     office = office_of(session, dossier.office)
+    terms = read_terms(services().settings.archive_terms)
     records = []
     for original in originals:
         valid = original.standing == Standing.VALID
@@ -176,6 +181,8 @@ def _describe(
         records=records,
         publication="never" if dossier.confidential else procedure.publication,
         digitised=procedure.kind == "certification",
+        of_record=terms.of_record(procedure.code),
+        of_document=terms.of_document(procedure.code),
     )
 
 

@@ -121,9 +121,18 @@ def metadata(
     records: Sequence[Record],
     publication: str,
     digitised: bool,
+    of_record: Mapping[str, Json],
+    of_document: Mapping[str, Json],
 ) -> Mapping[str, Json]:
-    """Return a package's metadata in the terms of TT 05/2025/TT-BNV for records and documents (ARC-06, ARC-07)."""
+    """
+    Return a package's metadata in the terms of TT 05/2025/TT-BNV for records and documents (ARC-06, ARC-07).
+
+    `of_record` and `of_document` are what the installation says besides; what is known here is said as it is.
+    """
+    trust = "02 số hóa" if digitised else "01 gốc điện tử"
+    pages = sum(record.pages for record in records)
     return {
+        **of_record,
         "schema": "TT 05/2025/TT-BNV",
         "maHoSo": code,
         "tieuDe": title,
@@ -134,12 +143,19 @@ def metadata(
         "thoiGianBatDau": opened.astimezone(HANOI).isoformat(timespec="seconds"),
         "thoiGianKetThuc": ended.astimezone(HANOI).isoformat(timespec="seconds"),
         "tongSoTaiLieu": len(records),
-        "soLuongTrang": sum(record.pages for record in records),
+        "soLuongTrang": pages,
+        # A page of a scan is a sheet of paper as far as anybody counted.
+        "soLuongTo": pages if digitised else None,
         "coQuan": {"maDinhDanh": office, "ten": office_name},
         "nguoiYeuCau": applicant,
-        "mucDoTinCay": "02 số hóa" if digitised else "01 gốc điện tử",
+        "mucDoTinCay": trust,
         "taiLieu": [
             {
+                **of_document,
+                "maHoSo": code,
+                "coQuanBanHanh": office_name,
+                "ngonNgu": "vi",
+                "mucDoTinCay": trust,
                 "soThuTu": record.ordinal,
                 "trichYeu": record.title,
                 "soKyHieu": record.number,

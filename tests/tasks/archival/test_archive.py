@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from ocfl.validator import Validator
@@ -138,6 +139,51 @@ def test_the_package_holds_originals_results_metadata_validation_and_the_whole_h
     lines = [json.loads(line) for line in content("history.jsonl").splitlines()]
     assert lines == world.told(archived)[: len(lines)]
     assert [line["event"] for line in lines][-1] == "dossier:archiving"
+
+
+def test_arc_06_the_catalogue_says_what_the_circular_asks_and_what_the_installation_adds(
+    world: World, archived: str
+) -> None:
+    folder = world.told(archived)[-1]["package"]
+    said = json.loads(world.parts.archive.get(f"{folder}/v1/content/metadata.json"))
+    assert set(said) >= {
+        "maHoSo", "tieuDe", "thoiHanLuuTru", "mucDoTiepCan", "ngonNgu", "thoiGianBatDau", "thoiGianKetThuc", "tuKhoa",
+        "tongSoTaiLieu", "soLuongTo", "soLuongTrang", "tinhTrangVatLy", "kyHieuThongTin", "mucDoTinCay",
+        "maHoSoGocGiay", "cheDoDuPhong", "phong",
+    }  # fmt: skip
+    assert said["tuKhoa"] == ["chứng thực bản sao điện tử"]
+    assert [d["tenLoai"] for d in said["taiLieu"]] == ["Bản sao điện tử chứng thực"] * 2
+    assert said["taiLieu"][0]["mucDoTinCay"] == said["mucDoTinCay"] == "02 số hóa"
+
+
+def test_premis_names_every_file_by_its_hash_and_each_event_by_its_position(
+    world: World, archived: str
+) -> None:
+    space = {"p": "http://www.loc.gov/premis/v3"}
+    folder = world.told(archived)[-1]["package"]
+    root = ElementTree.fromstring(world.parts.archive.get(f"{folder}/v1/content/premis.xml"))
+    assert root.get("version") == "3.0"
+    described = {
+        one.findtext(".//p:objectIdentifierValue", "", space): one.findtext(".//p:messageDigest", "", space)
+        for one in root.findall("p:object", space)
+    }
+    inventory = json.loads(world.parts.archive.get(f"{folder}/inventory.json"))
+    (version,) = inventory["versions"].values()
+    logical = {n: inventory["manifest"][d][0] for d, names in version["state"].items() for n in names}
+    assert set(described) == set(logical) - {"premis.xml"}
+    for name, digest in described.items():
+        assert hashlib.sha256(world.parts.archive.get(f"{folder}/{logical[name]}")).hexdigest() == digest
+    told = {entry["seq"]: entry for entry in world.told(archived)}
+    events = root.findall("p:event", space)
+    kinds = [one.findtext("p:eventType", "", space) for one in events]
+    assert {"capture", "digital signature generation", "digital signature validation"} < set(kinds)
+    assert kinds[-1] == "information package creation"
+    for one in events:
+        entry = told[int(one.findtext(".//p:eventIdentifierValue", "", space))]
+        assert one.findtext("p:eventDateTime", "", space) == entry["at"]
+        assert one.findtext(".//p:eventDetail", "", space) == entry["event"]
+    agents = {one.findtext("p:agentName", "", space) for one in root.findall("p:agent", space)}
+    assert agents >= {one.findtext(".//p:linkingAgentIdentifierValue", "", space) for one in events}
 
 
 @pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])

@@ -6,16 +6,22 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlmodel import col, select
 
 from infra.errors import Broken, Unavailable
 from infra.history import verify_history
 from infra.history.checkpoint import Checkpoint, opened, sign
 from infra.history.keeping import newest_checkpoint
+from infra.history.nodes import stored_nodes
 from infra.history.recording import record
+from infra.history.tables import HistoryCheckpoint
+from infra.history.tree import consistency_proof, continues
 from infra.object_store import Stored
+from infra.object_store.memory import Fault, MemoryStore
 from infra.services import services
 from tasks.archival.checkpoints import (
     FOLDER,
@@ -185,3 +191,62 @@ def test_without_a_time_stamp_for_too_long_nothing_is_signed_and_looking_goes_on
         keep_checkpoint()
         assert sign_original(code, 1, world.signer(office))
     assert "signature:intended" in world.events(code)
+
+
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
+@pytest.mark.parametrize("good", [0, 1])
+def test_p8_a_crash_at_any_write_of_a_checkpoint_leaves_no_fork_and_loses_nothing(
+    world: World, tmp_path: Path, fault: Fault, good: int
+) -> None:
+    write()
+    store = MemoryStore()
+
+    class Dies:
+        """The archive whose note (0) or time-stamp (1) is the last thing before the process ends."""
+
+        left = good
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(store, name)
+
+        def put_locked(self, *words: Any, **more: Any) -> Stored:
+            if self.left == 0:
+                store.fail_next("put", fault)
+            self.left -= 1
+            return store.put_locked(*words, **more)
+
+    with witness(world, str(tmp_path)):
+        keep_checkpoint()  # What other tests left undone is done.
+    write()
+    with witness(world, str(tmp_path)):
+        with services().database.transaction() as session:
+            before = newest_checkpoint(session)
+        with world.having(archive=Dies(), settings=services().settings):
+            kept = keep_checkpoint()
+            assert kept.signed
+            assert any("archive" in wait for wait in kept.waits)
+            again = keep_checkpoint()
+            assert (again.size, again.signed, again.waits) == (kept.size, False, ())
+    with services().database.transaction() as session:
+        newest = newest_checkpoint(session)
+        assert newest is not None
+        assert before is not None
+        assert newest.size == kept.size > before.size
+        assert store.get(str(newest.key)) == newest.note.encode()
+    assert [store.versions(key) for key in store.keys(FOLDER)] == [1, 1]
+    assert (tmp_path / f"{kept.size:012}.note").read_text(encoding="utf-8") == newest.note
+
+
+def test_p5_every_later_checkpoint_continues_every_earlier_one(world: World) -> None:
+    for _ in range(4):
+        write()
+        keep_checkpoint()
+    with services().database.transaction() as session:
+        rows = session.exec(select(HistoryCheckpoint).order_by(col(HistoryCheckpoint.size))).all()[-12:]
+        nodes = stored_nodes(session)
+        pairs = [(a, b) for n, a in enumerate(rows) for b in rows[n + 1 :]]
+        assert len(pairs) >= 6
+        for a, b in pairs:
+            proof = consistency_proof(nodes, a.size, b.size)
+            assert continues(proof, a.size, a.root, b.size, b.root)
+            assert not continues(proof, a.size, b.root, b.size, a.root)
