@@ -10,7 +10,6 @@ of that was not done, or when a document that was spoilt on purpose got through.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import shutil
 import subprocess
@@ -23,16 +22,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pikepdf
 import yaml
-from PIL import Image
 from prefect.client.orchestration import get_client
 from rich.console import Console
 
 from flows.batches import parallel, run_batch
 from flows.bench_costs import Cost, measured, peaks
 from flows.bench_proof import prove, spoil
-from flows.bench_single import single_lives
+from flows.bench_single import scan_of, single_lives
 from flows.desks import OFFICE, OFFICE_FILE, Desks, officials_pin
 from flows.projector import project
 from infra.environment import environment
@@ -145,11 +142,9 @@ def _round(size: int, folder: Path) -> dict[str, Any]:
 
 
 def _scan(folder: Path, number: int) -> OrderLine:
-    """Write the colour scan of one of the loop's files, as a scanner gives it, and return its row."""
-    with pikepdf.open(io.BytesIO(make_file(number))) as pdf:
-        content = next(iter(pdf.pages[0].get_images().values())).read_raw_bytes()
+    """Write the colour scan of one of the loop's files and return its row."""
     file = folder / f"{number}.jpg"
-    Image.open(io.BytesIO(content)).save(file, "JPEG", quality="keep", dpi=(200, 200))
+    file.write_bytes(scan_of(number))
     return OrderLine(row=number + 2, kind="Bằng tốt nghiệp", files=(file.name,), pages=1)
 
 
