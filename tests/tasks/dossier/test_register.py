@@ -105,9 +105,11 @@ def test_cert_22_a_new_book_within_the_year_goes_on_counting_and_a_new_year_begi
     world.put("update register_book set book = 2, last_number = 457 where office = :o", o=office)
     line = take(office, second)
     assert (line.number, line.book) == (458, 2)
-    # As if all that had been last year.
-    world.put("update register_entry set year = year - 1 where office = :o", o=office)
-    world.put("update register_book set year = year - 1 where office = :o", o=office)
+    # As if all that had been last year; a trigger keeps numbers where they are, so it must not see this.
+    with world.owner() as owner:
+        owner.execute("set session_replication_role = replica")
+        owner.execute("update register_entry set year = year - 1 where office = %s", (office,))
+        owner.execute("update register_book set year = year - 1 where office = %s", (office,))
     assert take(office, third).number == 1
 
 
