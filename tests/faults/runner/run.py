@@ -79,14 +79,27 @@ def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> None:
         for n, kind in enumerate(kinds, start=1)
     ]
     ended = threading.Event()
-    thrower = threading.Thread(target=_throw, args=(site, office, keeper, plan, ended), daemon=True)
+    chosen = [fault for fault in all_faults() if not plan.faults or fault.name in plan.faults]
+    # Workers die all the time, whatever else is broken.
+    deaths, others = (
+        [fault for fault in chosen if (fault.row == "F1") is of_workers] for of_workers in (True, False)
+    )
+    throwers = [
+        threading.Thread(target=_throw, args=(scene, plan.most, faults, pause, ended), daemon=True)
+        for faults, pause, scene in (
+            (deaths, 12.0, Scene(site=site, office=office, keeper=keeper, random=site.random("deaths"))),
+            (others, 2.0, Scene(site=site, office=office, keeper=keeper, random=site.random("faults"))),
+        )
+    ]
     with ThreadPoolExecutor(plan.at_once) as people:
         living = [people.submit(live, life) for life in lives]
-        thrower.start()
+        for thrower in throwers:
+            thrower.start()
         for done in living:
             done.result()
     ended.set()
-    thrower.join(300)
+    for thrower in throwers:
+        thrower.join(300)
 
 
 def _kinds(count: int, chance: random.Random) -> list[str]:
@@ -98,17 +111,15 @@ def _kinds(count: int, chance: random.Random) -> list[str]:
     return kinds
 
 
-def _throw(site: Site, office: Office, keeper: Keeper, plan: Plan, ended: threading.Event) -> None:
+def _throw(scene: Scene, most: int, faults: Sequence[Fault], pause: float, ended: threading.Event) -> None:
     """Inject one fault after the other, in the order that the seed gives, for as long as anybody lives."""
-    chance = site.random("faults")
-    faults = [fault for fault in all_faults() if not plan.faults or fault.name in plan.faults]
-    faults = _by_turns(faults, chance)
-    for fault in faults[: plan.most or None]:
-        if ended.wait(chance.uniform(0.3, 2.0)):
+    site, chance = scene.site, scene.random
+    for fault in _by_turns(faults, chance)[: most or None]:
+        if ended.wait(chance.uniform(pause / 6, pause)):
             return
         began = site.journal.seconds
         try:
-            did = fault.inject(Scene(site=site, office=office, keeper=keeper, random=chance))
+            did = fault.inject(scene)
         except Exception as error:
             site.journal.tell(
                 "finding", what="an injector broke", fault=fault.name, said=f"{type(error).__name__}: {error}"
