@@ -1,32 +1,25 @@
 """
 A list is signed exactly once: by the official whom its page names, then by the agency; or by the agency alone.
 
-The same five moments as for a dossier's document: intent committed, token asked, result checked, stored
-under a name computed from the intent, kept. What it signs belongs to no dossier, so its rows are its own.
+What it signs belongs to no dossier, so its rows and its entries are its own (`tasks.signing.once`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-
 from infra.database import now
-from infra.errors import Broken, Forbidden, Unavailable
+from infra.errors import Broken, Forbidden
 from infra.history import Json
-from infra.pdf.checking import SignatureFound, check_signed
-from infra.pdf.signing import sign_field
+from infra.pdf.checking import SignatureFound
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.papers import sha256_of, store_content
+from tasks.dossier.papers import store_content
 from tasks.registration.freezing import freeze_list
 from tasks.registration.intents import AFTER, Intent, authority_now, intend, signed_fields, tell_end
 from tasks.registration.lists import keep_paper, newest_paper
 from tasks.registration.rounds import hold_round, tell
 from tasks.registration.tables import PaperRow, PaperSignatureRow
 from tasks.signing.authorising import Signer, same_authority
-
-#: Seconds to wait for somebody who signs the same list.
-PATIENCE = 60.0
+from tasks.signing.once import Once, alone_at, sign_once
 
 
 def sign_list_page(code: str, ordinal: int, signer: Signer, *, expected_sha256: str | None = None) -> bool:
@@ -38,81 +31,26 @@ def sign_list_page(code: str, ordinal: int, signer: Signer, *, expected_sha256: 
     are away, `Broken` when what the token gave does not verify. Repeating is harmless at every point.
     """
     freeze_list(code, ordinal)
-    with services().database.locked(f"sign-list/{code}/{ordinal}", patience=PATIENCE) as alone:
-        if not alone:
-            raise Unavailable(f"somebody else has been signing list {ordinal} of {code} for a minute")
+    with alone_at(f"sign-list/{code}/{ordinal}", f"list {ordinal} of {code}"):
         task = intend(code, ordinal, signer, expected_sha256)
-        return task is not None and _sign(task, signer)
+        return task is not None and sign_once(_once(task, signer), signer)
 
 
-def _sign(task: Intent, signer: Signer) -> bool:
-    """Do what was intended; return whether a signature was kept now."""
-    parts = services()
-    with _told_when_it_fails(task, signer):
-        previous = parts.work.get(task.document.key)
-        if sha256_of(previous) != task.document.sha256:
-            raise Broken(f"the page of list {task.ordinal} of {task.code} in the store is not the one frozen")
-        if task.stored:
-            # An earlier try got this far and died: what it stored is the signature of this step.
-            signed = parts.work.get(task.key)
-            return _keep(task, signer, signed, _check(task, signer, previous, signed))
-        made = _make(task, signer, previous)
-        found = _check(task, signer, previous, made)
-        _, signed = parts.work.put_first(task.key, made, content_type="application/pdf")
-    if signed != made:
-        # Somebody with the same intent stored theirs first; ours is not used.
-        tell_end(task, event="registration:signature-unused", facts={"cause": "another was stored first"})
-        found = _check(task, signer, previous, signed)
-    return _keep(task, signer, signed, found)
-
-
-def _make(task: Intent, signer: Signer, previous: bytes) -> bytes:
-    """Return the signed revision by one call of the token."""
-    parts = services()
-    return sign_field(
-        previous,
+def _once(task: Intent, signer: Signer) -> Once:
+    """Return the signature of a list's page as it was intended."""
+    return Once(
+        what=f"list {task.ordinal} of {task.code}",
+        document_key=task.document.key,
+        document_sha256=task.document.sha256,
         field=task.field,
-        token=signer.token,
+        first=task.first,
+        place=task.place,
+        key=task.key,
+        stored=task.stored,
         image=signer.image,
-        at=local(parts.clock.now()),
-        certify=task.first,
-        name=None,
-        location=task.place,
-        reason=None,
-        chain=parts.chain,
+        tell_end=lambda ending, facts: tell_end(task, event=f"registration:signature-{ending}", facts=facts),
+        keep=lambda signed, found: _keep(task, signer, signed, found),
     )
-
-
-def _check(task: Intent, signer: Signer, previous: bytes, signed: bytes) -> SignatureFound:
-    """Return what a validator says of a new revision; raises `Broken` when it may not be kept."""
-    parts = services()
-    return check_signed(
-        previous,
-        signed,
-        field=task.field,
-        certificate=signer.token.certificate,
-        anchors=parts.anchors,
-        chain=parts.chain,
-        at=parts.clock.now(),
-    )
-
-
-@contextmanager
-def _told_when_it_fails(task: Intent, signer: Signer) -> Iterator[None]:
-    """
-    Say in the history that a signature that was intended did not come to be, whatever the reason.
-
-    While the database is away the try stays open, and whoever comes next says that it was interrupted.
-    """
-    before = signer.token.calls
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        facts: dict[str, Json] = {"cause": type(error).__name__, "called": signer.token.calls > before}
-        if not task.stored:
-            with suppress(Unavailable):
-                tell_end(task, event="registration:signature-failed", facts=facts)
-        raise
 
 
 def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) -> bool:

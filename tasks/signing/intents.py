@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from base64 import b64decode
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 
 from sqlmodel import Session, col, select
 
 from infra.database import now
-from infra.errors import Broken, Forbidden, Unavailable
+from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.history.keeping import unstamped_since
 from infra.pdf.evidence import must_be_in_force
@@ -25,7 +25,6 @@ from tasks.authority.records import signing_actor
 from tasks.authority.values import Decision
 from tasks.certificates.tables import CertificateRow
 from tasks.dossier.calendar import local
-from tasks.dossier.lifecycle import PAUSED, Standing
 from tasks.dossier.moves import (
     Actor,
     Telling,
@@ -38,16 +37,14 @@ from tasks.dossier.moves import (
     tell,
 )
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.procedures import Procedure
-from tasks.dossier.register import number_of
-from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of
-from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
+from tasks.dossier.tables import OriginalRow
 from tasks.evidence.standing import doubt_about
-from tasks.signing.authorising import Signer, authorise, signed_fields, why
-from tasks.signing.looks import Shown, shown_by
-from tasks.signing.rules import agrees_with_page, kept_key, order_holds
+from tasks.signing.authorising import Signer, authorise, why
+from tasks.signing.looks import Shown
+from tasks.signing.rules import kept_key
 from tasks.signing.tables import SignatureRow
 from tasks.signing.tries import tell_intended, tell_interrupted
+from tasks.signing.turns import document_to_sign, is_addressed, next_field, what_is_shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +94,14 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
         original = original_of(session, code, ordinal)
         procedure = procedure_of(session, dossier)
         office = office_of(session, dossier.office)
-        field = _next_field(session, dossier, original, procedure, signer.role)
+        field = next_field(session, dossier, original, procedure, signer.role)
         if field is None:
             return None
         actor = _actor(office, signer)
         try:
-            document = _document(session, original, expected)
+            document = document_to_sign(session, original, expected)
             decision = authorise(session, original, office, procedure, signer, field)
-            _is_addressed(session, original, procedure, signer, field, decision)
+            is_addressed(session, original, procedure, signer, field, decision)
             check_certificate(
                 signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
             )
@@ -140,7 +137,7 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 place=office.place,
                 actor=actor,
                 for_day=document.for_day,
-                shown=_shown(session, original, office, procedure, field),
+                shown=what_is_shown(session, original, office, procedure, field),
                 stamped=procedure.evidence.stamps_each_signature,
                 number=row.tries,
                 stored=stored,
@@ -183,110 +180,6 @@ def _history_is_stamped(session: Session) -> None:
         raise Unavailable(
             f"the history has had no time-stamped checkpoint since {local(since):%Y-%m-%d %H:%M}; nothing is "
             "signed until it has (“hoso history checkpoint” says what is missing)"
-        )
-
-
-def _next_field(
-    session: Session, dossier: DossierRow, original: OriginalRow, procedure: Procedure, role: str
-) -> str | None:
-    """Return the field that this role signs next on an original, or `None` when nothing is left for it."""
-    if dossier.stage in PAUSED:
-        raise Forbidden(
-            f"dossier {dossier.code} stands at {dossier.stage}; nothing of it is signed now.",
-            rule="DOS-06",
-            way_out="“hoso show” says what it waits for.",
-        )
-    signed = signed_fields(session, original)
-    route = route_of(session, original, procedure)
-    open_fields = [s.field for s in route if s.role == role and s.field not in signed]
-    if not open_fields:
-        return None
-    if original.standing == Standing.RECEIVED:
-        raise Forbidden(
-            f"original {original.ordinal} of {original.dossier} is not certified yet.",
-            rule="SIG-12",
-            way_out="Wait until its copy is made and frozen; “hoso show” says what it waits for.",
-        )
-    order_holds([s.field for s in route], signed, open_fields[0])
-    if original.standing not in (Standing.CERTIFIED, Standing.APPROVED):
-        raise Forbidden(
-            f"original {original.ordinal} of {original.dossier} is {original.standing}.",
-            rule="SIG-12",
-            way_out="“hoso show” says what it waits for.",
-        )
-    return open_fields[0]
-
-
-def _document(session: Session, original: OriginalRow, expected: str | None) -> DocumentRow:
-    """Return the bytes to be signed next: exactly those that were listed, and dated today."""
-    frozen = frozen_of(session, original)
-    if frozen is None:
-        raise Broken(f"{original.dossier}/{original.ordinal} is certified but has no frozen document")
-    signed = approvals(session, original)
-    document = signed[-1] if signed else frozen
-    if expected is not None and document.sha256 != expected:
-        raise Forbidden(
-            f"original {original.ordinal} of {original.dossier} changed after the list was written.",
-            rule="SIG-12",
-            way_out="Write a new list with “hoso sign --list” and review it.",
-        )
-    if document.for_day is not None and document.for_day != local(now(session)).date():
-        raise Forbidden(
-            f"the page of {original.dossier}/{original.ordinal} is dated {document.for_day}.",
-            rule="CERT-26",
-            way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
-        )
-    return document
-
-
-def _shown(
-    session: Session, original: OriginalRow, office: OfficeData, procedure: Procedure, field: str
-) -> Shown:
-    """Return what a field's signature will show."""
-    step = next(s for s in procedure.signature_steps if s.field == field)
-    frozen = frozen_of(session, original)
-    if frozen is None:
-        raise Broken(f"{original.dossier}/{original.ordinal} has no frozen document")
-    number = number_of(session, original.dossier, original.ordinal) or original.dossier
-    return shown_by(step, frozen, office, form=procedure.copy_form, number=number)
-
-
-def _is_addressed(
-    session: Session,
-    original: OriginalRow,
-    procedure: Procedure,
-    signer: Signer,
-    field: str,
-    decision: Decision,
-) -> None:
-    """Refuse whom, or whose capacity, the page does not print under this field, and one of another route."""
-    frozen = frozen_of(session, original)
-    named = dict(addressed_to(frozen)) if frozen is not None else {}
-    route = [s.field for s in route_of(session, original, procedure) if s.role == "official"]
-    where = f"the page of {original.dossier}/{original.ordinal}"
-    if list(named) != route:
-        raise Forbidden(
-            f"{where} was made for another route.",
-            rule="SIG-12",
-            way_out="It is made anew by itself; write a new list with “hoso sign --list”.",
-        )
-    if signer.role == "official" and named[field] != signer.staff:
-        raise Forbidden(
-            f"{where} names {named[field]} for {field}, not {signer.staff}.",
-            rule="SIG-12",
-            way_out="Take it over with “hoso sign --list --take CODE” before anybody has signed it.",
-        )
-    if frozen is not None and signer.role == "official":
-        agrees_with_page(frozen.facts, field, decision)
-
-
-def is_the_day(task: Intent, signed: datetime) -> None:
-    """Refuse a signature that was made on another day than the page says."""
-    if task.for_day is not None and local(signed).date() != task.for_day:
-        raise Forbidden(
-            f"{task.code}/{task.ordinal} was signed after midnight; its page is dated {task.for_day}.",
-            rule="CERT-26",
-            way_out="Write today's list with “hoso sign --list”; it issues the page anew under its number.",
         )
 
 

@@ -7,35 +7,30 @@ belongs to the dossier and to no original, so its tries are told with `original`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
 from sqlmodel import Session, select
 
 from infra.database import now
-from infra.errors import Broken, Forbidden, Unavailable
+from infra.errors import Broken, Forbidden
 from infra.history import Json
-from infra.pdf.checking import SignatureFound, check_signed
-from infra.pdf.signing import check_certificate, sign_field
+from infra.pdf.checking import SignatureFound
+from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.authority.seal import ask_paper_seal
 from tasks.authority.values import Decision
-from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor, Telling, hold, office_of, procedure_of, tell
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import PAPER_FIELD, UNSEALED, Paper, find, keep, read, store_content
+from tasks.dossier.papers import PAPER_FIELD, UNSEALED, Paper, find, keep, store_content
 from tasks.dossier.tables import DocumentRow
 from tasks.forms.appearances import inscription, profile_called
 from tasks.signing.authorising import Signer, key_is_registered, why
 from tasks.signing.looks import Shown
+from tasks.signing.once import Once, alone_at, sign_once
 from tasks.signing.rules import kept_key
 from tasks.signing.tables import SignatureRow
 from tasks.signing.tries import close_try, name_of, tell_intended
-
-#: Seconds to wait for somebody who signs a paper of the same dossier.
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +71,27 @@ def sign_paper(page: DocumentRow, signer: Signer) -> bool:
     Raises `Forbidden` when a rule says no (which the history records), `Unavailable` when the token or the
     store is away, `Broken` when what the token gave does not verify. Repeating is harmless at every point.
     """
-    with services().database.locked(name_of(page.dossier, 0), patience=PATIENCE) as alone:
-        if not alone:
-            raise Unavailable(f"somebody else has been signing a paper of {page.dossier} for a minute")
+    with alone_at(name_of(page.dossier, 0), f"a paper of {page.dossier}"):
         task = _intend(page, signer)
-        return task is not None and _sign(task, signer)
+        return task is not None and sign_once(_once(task, signer), signer)
+
+
+def _once(task: _Task, signer: Signer) -> Once:
+    """Return the signature of a paper as it was intended."""
+    return Once(
+        what=f"a paper of {task.code}",
+        document_key=task.page.key,
+        document_sha256=task.page.sha256,
+        field=PAPER_FIELD,
+        first=True,
+        place=task.place,
+        key=task.key,
+        stored=task.stored,
+        image=task.shown.image(signer.image),
+        text=task.shown.lettering,
+        tell_end=lambda ending, facts: _tell_end(task, f"signature:{ending}", facts),
+        keep=lambda signed, found: _keep(task, signer, signed, found),
+    )
 
 
 def _intend(page: DocumentRow, signer: Signer) -> _Task | None:
@@ -162,36 +173,6 @@ def _shown(page: DocumentRow, office: OfficeData) -> Shown:
     return Shown(text=inscription(look, office), width=held["width"], height=held["height"])
 
 
-def _sign(task: _Task, signer: Signer) -> bool:
-    """Do what was intended; return whether a signature was kept now."""
-    parts = services()
-    with _told_when_it_fails(task, signer):
-        previous = read(task.page)
-        if task.stored:
-            # An earlier try got this far and died: what it stored is the signature of this paper.
-            signed = parts.work.get(task.key)
-        else:
-            made = _make(task, signer, previous)
-            _check(signer, previous, made)
-            _, signed = parts.work.put_first(task.key, made, content_type="application/pdf")
-        found = _check(signer, previous, signed)
-    return _keep(task, signer, signed, found)
-
-
-@contextmanager
-def _told_when_it_fails(task: _Task, signer: Signer) -> Iterator[None]:
-    """Say in the history that a signature that was intended did not come to be, and whether the token was asked."""
-    before = signer.token.calls
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        facts: dict[str, Json] = {"cause": type(error).__name__, "called": signer.token.calls > before}
-        if not task.stored:
-            with suppress(Unavailable):
-                _tell_end(task, "signature:failed", facts)
-        raise
-
-
 def _tell_end(task: _Task, event: str, facts: dict[str, Json]) -> None:
     """Say in the history how a try ended whose result is not kept."""
     with services().database.transaction() as session:
@@ -201,39 +182,6 @@ def _tell_end(task: _Task, event: str, facts: dict[str, Json]) -> None:
         session.add(row)
         said: dict[str, Json] = {"original": 0, "field": PAPER_FIELD, "try": task.number, **facts}
         tell(session, dossier, Telling(event=event, by=task.actor, facts=said))
-
-
-def _make(task: _Task, signer: Signer, previous: bytes) -> bytes:
-    """Return the signed paper by one call of the token."""
-    parts = services()
-    at = local(parts.clock.now())
-    return sign_field(
-        previous,
-        field=PAPER_FIELD,
-        token=signer.token,
-        image=task.shown.image(signer.image),
-        text=task.shown.lettering(at),
-        at=at,
-        certify=True,
-        name=None,
-        location=task.place,
-        reason=None,
-        chain=parts.chain,
-    )
-
-
-def _check(signer: Signer, previous: bytes, signed: bytes) -> SignatureFound:
-    """Return what a validator says of the signed paper; raises `Broken` when it may not be kept."""
-    parts = services()
-    return check_signed(
-        previous,
-        signed,
-        field=PAPER_FIELD,
-        certificate=signer.token.certificate,
-        anchors=parts.anchors,
-        chain=parts.chain,
-        at=parts.clock.now(),
-    )
 
 
 def _keep(task: _Task, signer: Signer, signed: bytes, found: SignatureFound) -> bool:

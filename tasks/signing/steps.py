@@ -1,30 +1,17 @@
-"""
-One signature, exactly once: intended, made, checked, kept.
-
-The intent is a committed row before the token is touched. The signed bytes go under a write-once key
-computed from that intent, so after a crash the finished revision is found before the token is asked
-again, and of two writers the first one wins. Every intent is a numbered try, and the history says of each
-how it ended: done, failed, unused, or interrupted, which whoever comes next tells of one that died. So every
-call of the token has an entry, and one whose result was not kept is explained there.
-"""
+"""The next signature of an original, exactly once (`tasks.signing.once`); and the release, when all are there."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from sqlmodel import Session, col, select
 
 from infra.database import now
-from infra.errors import Broken, Forbidden, Unavailable
+from infra.errors import Broken, Forbidden
 from infra.history import Json
 from infra.object_store import Stored
-from infra.pdf.checking import EVIDENCE_ADDED, SignatureFound, check_signed, signatures_of
+from infra.pdf.checking import EVIDENCE_ADDED, SignatureFound, signatures_of
 from infra.pdf.evidence import read_evidence
 from infra.pdf.levels import RULES
-from infra.pdf.signing import sign_field
 from infra.services import services
-from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
 from tasks.dossier.moves import (
     Telling,
@@ -43,12 +30,11 @@ from tasks.dossier.tables import DocumentRow, OriginalRow
 from tasks.evidence.rules import reaches
 from tasks.evidence.steps import sources, write_level
 from tasks.signing.authorising import Signer, authorise, same_authority, signed_fields, why
-from tasks.signing.intents import Intent, intend, is_the_day
+from tasks.signing.intents import Intent, intend
+from tasks.signing.once import Once, alone_at, sign_once
 from tasks.signing.tables import SignatureRow
 from tasks.signing.tries import MAY_BE_SIGNED, close_try, name_of, tell_end
-
-#: Seconds to wait for somebody who signs the same original.
-PATIENCE = 60.0
+from tasks.signing.turns import is_the_day
 
 #: What an original is called after a step was kept, and the kind of document that holds it.
 _AFTER = {"official": ("approved", Standing.APPROVED), "agency": ("sealed", Standing.SEALED)}
@@ -62,66 +48,30 @@ def sign_original(code: str, ordinal: int, signer: Signer, *, expected_sha256: s
     history records), `Unavailable` when the token or the store is away, `Broken` when what the token
     gave does not verify. Repeating is harmless at every point.
     """
-    with services().database.locked(name_of(code, ordinal), patience=PATIENCE) as alone:
-        if not alone:
-            raise Unavailable(f"somebody else has been signing original {ordinal} of {code} for a minute")
+    with alone_at(name_of(code, ordinal), f"original {ordinal} of {code}"):
         task = intend(code, ordinal, signer, expected_sha256)
-        return task is not None and _sign(task, signer)
+        return task is not None and sign_once(_once(task, signer), signer)
 
 
-def _sign(task: Intent, signer: Signer) -> bool:
-    """Do what was intended; return whether a signature was kept now."""
-    parts = services()
-    with _told_when_it_fails(task, signer):
-        previous = parts.work.get(task.document_key)
-        if sha256_of(previous) != task.document_sha256:
-            raise Broken(
-                f"the document of {task.code}/{task.ordinal} in the store is not the one that was listed"
-            )
-        if task.stored:
-            # An earlier try got this far and died: what it stored is the signature of this step.
-            signed = parts.work.get(task.key)
-            return _keep(task, signer, signed, _check(task, signer, previous, signed))
-        made = _make(task, signer, previous)
-        found = _check(task, signer, previous, made)
-        _, signed = parts.work.put_first(task.key, made, content_type="application/pdf")
-    if signed != made:
-        # Somebody with the same intent stored theirs first; ours is not used.
-        tell_end(task, event="signature:unused", facts={"cause": "another was stored first"})
-        return _keep(task, signer, signed, _check(task, signer, previous, signed))
-    return _keep(task, signer, signed, found)
-
-
-@contextmanager
-def _told_when_it_fails(task: Intent, signer: Signer) -> Iterator[None]:
-    """
-    Say in the history that a signature that was intended did not come to be, whatever the reason.
-
-    `called` says whether the token was asked. While the database is away the try stays open, and whoever
-    comes next says that it was interrupted.
-    """
-    before = signer.token.calls
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        facts: dict[str, Json] = {"cause": type(error).__name__, "called": signer.token.calls > before}
-        if not task.stored:
-            with suppress(Unavailable):
-                tell_end(task, event="signature:failed", facts=facts)
-        raise
-
-
-def _check(task: Intent, signer: Signer, previous: bytes, signed: bytes) -> SignatureFound:
-    """Return what a validator says of a new revision; raises `Broken` when it may not be kept."""
-    parts = services()
-    return check_signed(
-        previous,
-        signed,
+def _once(task: Intent, signer: Signer) -> Once:
+    """Return the signature of an original's step as it was intended."""
+    # What anybody reads who checks the file alone (`hoso verify`): the capacity that was found just now.
+    said = f"Thẩm quyền ký: {', '.join(task.decision.lines)}" if signer.role == "official" else None
+    return Once(
+        what=f"{task.code}/{task.ordinal}",
+        document_key=task.document_key,
+        document_sha256=task.document_sha256,
         field=task.field,
-        certificate=signer.token.certificate,
-        anchors=parts.anchors,
-        chain=parts.chain,
-        at=parts.clock.now(),
+        first=task.field_is_first,
+        place=task.place,
+        key=task.key,
+        stored=task.stored,
+        image=task.shown.image(signer.image),
+        text=task.shown.lettering,
+        reason=said,
+        stamped=task.stamped,
+        tell_end=lambda ending, facts: tell_end(task, event=f"signature:{ending}", facts=facts),
+        keep=lambda signed, found: _keep(task, signer, signed, found),
     )
 
 
@@ -191,27 +141,6 @@ def _write_levels(session: Session, original: OriginalRow, found: list[Signature
         session.add(row)
 
 
-def _make(task: Intent, signer: Signer, previous: bytes) -> bytes:
-    """Return the signed revision by one call of the token."""
-    parts = services()
-    at = local(parts.clock.now())
-    return sign_field(
-        previous,
-        field=task.field,
-        token=signer.token,
-        image=task.shown.image(signer.image),
-        text=task.shown.lettering(at),
-        at=at,
-        certify=task.field_is_first,
-        name=None,
-        location=task.place,
-        # What anybody reads who checks the file alone (`hoso verify`): the capacity that was found just now.
-        reason=f"Thẩm quyền ký: {', '.join(task.decision.lines)}" if signer.role == "official" else None,
-        chain=parts.chain,
-        timestamps=parts.timestamps if task.stamped else None,
-    )
-
-
 def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) -> bool:
     """Keep a checked signature, or say in the history why it was not needed; return whether it was kept now."""
     stored = store_content(signed, "application/pdf")
@@ -230,7 +159,7 @@ def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) ->
             procedure = procedure_of(session, dossier)
             decision = authorise(session, original, office, procedure, signer, task.field)
             same_authority(task.decision, decision, f"{task.code}/{task.ordinal}")
-            is_the_day(task, found.time)
+            is_the_day(task.for_day, found.time, f"{task.code}/{task.ordinal}")
         except Forbidden as error:
             refusal = error
         facts: dict[str, Json] = {
