@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from infra.environment import environment, settings_file
@@ -38,7 +39,8 @@ def main() -> None:
 def _end(code: int) -> None:
     """End as the command ended: with its exit code, or by the same signal."""
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with suppress(OSError):  # SIGKILL takes no handler, so there is none to take away.
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code if code >= 0 else 128 - code)
 

@@ -23,7 +23,7 @@ from tasks.dossier.opening import Opening
 from tasks.dossier.tables import DossierRow
 from tasks.people.desk import logged_in
 
-#: Options that follow an original and speak of it: name → how many words they take.
+#: Options that follow an original and speak of it: name → what follows: nothing, a number, a text.
 _OF_AN_ORIGINAL = {
     "--pages": 1,
     "--copies": 1,
@@ -32,6 +32,7 @@ _OF_AN_ORIGINAL = {
     "--legalised": 0,
     "--exempt": 0,
     "--awaited": 0,
+    "--number": 2,
 }
 
 _CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -67,7 +68,8 @@ def receive(
 
     Files are the pages, in order. After an original may follow --pages N (declared), --copies N,
     --compared N, --foreign, --legalised, --exempt; they speak of that original. --awaited without a file is
-    another agency's result that is still to come.
+    another agency's result that is still to come. --attachment KIND FILE --number NUMBER is a file that
+    belongs to the original before it.
     """
     originals = list(_originals(_words(context, code if walk_in else None)))
     receipt = Receipt(
@@ -107,8 +109,8 @@ def _originals(words: Sequence[str]) -> Iterator[Presented]:
     """Yield the originals that the words name, each with its files read."""
     groups: list[list[str]] = []
     for word in words:
-        if word == "--original":
-            groups.append([])
+        if word in ("--original", "--attachment"):
+            groups.append([word])
         elif groups:
             groups[-1].append(word)
         else:
@@ -123,12 +125,12 @@ def _originals(words: Sequence[str]) -> Iterator[Presented]:
 
 def _presented(words: list[str]) -> Presented:
     """Return one original from its words: kind, files, and what is said about it."""
-    said: dict[str, Any] = {}
+    said: dict[str, Any] = {"attached": words[0] == "--attachment"}
     plain: list[str] = []
-    rest = iter(words)
+    rest = iter(words[1:])
     for word in rest:
         if word in _OF_AN_ORIGINAL:
-            said[word[2:]] = _count(word, next(rest, "")) if _OF_AN_ORIGINAL[word] else True
+            said[word[2:]] = _value(word, rest)
         elif word.startswith("--"):
             raise Forbidden(
                 f"{word} is not known here.",
@@ -144,6 +146,14 @@ def _presented(words: list[str]) -> Presented:
             way_out="Write --original KIND FILE…, for example --original 'Bằng tốt nghiệp' scan.pdf.",
         )
     return Presented(kind=plain[0], files=tuple(_file(name) for name in plain[1:]), **said)
+
+
+def _value(option: str, rest: Iterator[str]) -> int | str | bool:
+    """Return what is said by an option of an original: a number, a text, or that it is so."""
+    kind = _OF_AN_ORIGINAL[option]
+    if kind == 0:
+        return True
+    return _count(option, next(rest, "")) if kind == 1 else next(rest, "")
 
 
 def _count(option: str, word: str) -> int:

@@ -98,6 +98,8 @@ class Wanted:
     height: float
     margin: float
     corners: Sequence[str]
+    #: A file that nobody has signed is judged too, and may have the field.
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +184,10 @@ def _examined(report: Report, answered: Answered, prepared: bytes | None, why_no
     return Examined(
         unreadable="",
         signatures=tuple(_signature(one, answered) for one in report.signatures if one.kind != "time-stamp"),
-        # That nobody is vouched for is said of each signature.
-        faults=tuple(_sentences(one for one in report.findings if one.code != "nobody-trusted")),
+        # That nobody is vouched for is said of each signature; an unsigned file was refused if it had to be signed.
+        faults=tuple(
+            _sentences(one for one in report.findings if one.code not in ("nobody-trusted", "unsigned"))
+        ),
         prepared=prepared,
         why_not=why_not,
         chains=tuple(tuple(map(bytes.fromhex, chain)) for chain in report.chains),

@@ -55,12 +55,13 @@ def _examine(pdf: bytes, header: Mapping[str, Any]) -> tuple[dict[str, Any], byt
     from infra.pdf.verifying.printed import sentence  # noqa: PLC0415
 
     prepare_libraries(Limits())
+    unsigned = header["wanted"] is not None and header["wanted"]["unsigned"]
     try:
-        screen_signed("the file", pdf)
+        screen_signed("the file", pdf, unsigned=unsigned)
     except Unfit as refusal:
         return {"unreadable": f"{refusal.message.rstrip('.')} ({refusal.code})"}, b""
     report = _judged(pdf, header)
-    if any(one.code == "unsigned" for one in report.findings):
+    if not unsigned and any(one.code == "unsigned" for one in report.findings):
         return {"unreadable": "it is not signed"}, b""
     damage = next((one for one in report.findings if one.code in UNREADABLE), None)
     if damage is not None:

@@ -66,12 +66,12 @@ def screen(pdf: pikepdf.Pdf, data: bytes, name: str, limits: Limits) -> None:
         raise explained(error, name) from error
 
 
-def screen_signed(name: str, content: bytes, limits: Limits | None = None) -> None:
+def screen_signed(name: str, content: bytes, limits: Limits | None = None, *, unsigned: bool = False) -> None:
     """
     Return if another agency's signed PDF may come in as it is; raises `Unfit` with the first offence found.
 
     Call it in a child process with limits, before anything else reads the file. Whether its signatures
-    hold is asked afterwards.
+    hold is asked afterwards. With `unsigned` a file that nobody has signed may come in too.
     """
     limits = limits or Limits()
     with opened(name, content) as pdf:
@@ -79,7 +79,9 @@ def screen_signed(name: str, content: bytes, limits: Limits | None = None) -> No
             check_structure(pdf, content, name, limits)
             _refuse_contents(pdf, name, _ACTIONS)
             _refuse_fields(pdf, name)
-            if not any("/ByteRange" in found and "/Contents" in found for found in _dictionaries(pdf)):
+            if not unsigned and not any(
+                "/ByteRange" in found and "/Contents" in found for found in _dictionaries(pdf)
+            ):
                 raise Unfit(f"{name} is not signed.", code="unsigned")
         except DAMAGE as error:
             raise explained(error, name) from error

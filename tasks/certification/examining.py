@@ -73,6 +73,11 @@ def decline_original(code: str, ordinal: int, reason: Refusal, explanation: str,
         session.add(original)
         void_number(session, code, ordinal, f"declined {reason}", by)
         _let_off(session, dossier, original)
+        for attached in (o for o in originals_of(session, code) if o.attached_to == ordinal):
+            # Nobody has signed it: the agency signs an attachment after its document.
+            attached.standing, attached.reason_code = Standing.DECLINED, reason
+            attached.reason = original.reason
+            session.add(attached)
         facts: dict[str, Json] = {"original": ordinal, "reason": str(reason)}
         telling = Telling(event="original:declined", by=by, facts=facts)
         follow(session, dossier, telling)

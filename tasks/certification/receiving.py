@@ -187,9 +187,10 @@ def _add_originals(
 ) -> int:
     """Add originals behind those that are there, and return what they cost together in đồng."""
     amount = 0
-    first = len(originals_of(session, dossier.code)) + 1
+    first = main = len(originals_of(session, dossier.code)) + 1
     for ordinal, one in enumerate(scanned, start=first):
         presented = one.presented
+        main = main if presented.attached else ordinal
         owed = procedure.fee if not free else None
         price = fee(one.declared, presented.copies, owed) if owed else 0
         session.add(
@@ -206,6 +207,8 @@ def _add_originals(
                 foreign=presented.foreign,
                 legalised=presented.legalised,
                 standing=Standing.RECEIVED,
+                attached_to=main if presented.attached else None,
+                notation=presented.number.strip(),
             )
         )
         session.flush()

@@ -33,8 +33,8 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import Paper, keep, newest, read, store_content
-from tasks.dossier.procedures import Procedure
-from tasks.dossier.routes import address
+from tasks.dossier.procedures import Procedure, SignatureStep
+from tasks.dossier.routes import address, steps_for
 from tasks.dossier.tables import DocumentRow
 from tasks.evidence.foreign import judge
 from tasks.forms.appearances import Look, Profile, inscription, profile_on
@@ -57,11 +57,20 @@ class _Result:
     office: OfficeData
     procedure: Procedure
     profile: Profile
+    #: How it is signed: as the procedure's results are, or as an attachment (SIG-06).
+    step: SignatureStep
+    #: Number and notation that the signature on an attachment shows.
+    notation: str
+
+    @property
+    def attached(self) -> bool:
+        """Whether it is attached to another one."""
+        return self.step.shows == "attachment"
 
     @property
     def look(self) -> Look:
         """Return how the centre's signature looks."""
-        return self.profile.look("result")
+        return self.profile.look("attachment" if self.attached else "result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +164,12 @@ def accept_result(code: str, ordinal: int) -> bool:
     examined, unasked = judge(
         read(result.document),
         Wanted(
-            field=result.procedure.seal_field,
+            field=result.step.field,
             width=result.look.width,
             height=result.look.height,
             margin=result.look.margin,
             corners=result.look.corners,
+            unsigned=result.attached,
         ),
     )
     faults = result_faults(examined, refuse_weak=result.procedure.weak_signatures == "refuse") + unasked
@@ -223,13 +233,14 @@ def _begin(code: str, ordinal: int) -> _Result | None:
             office=office_of(session, dossier.office),
             procedure=procedure_of(session, dossier),
             profile=profile_on(local(now(session)).date()),
+            step=steps_for(original, procedure_of(session, dossier))[-1],
+            notation=original.notation,
         )
 
 
 def _make_ready(result: _Result, examined: Examined) -> _Ready | None:
     """Return what the centre signs; `None` where the procedure's version does not ask it to sign."""
-    step = result.procedure.signature_steps[-1]
-    if step.purpose != "result":
+    if result.step.purpose not in ("result", "attachment"):
         return None
     facts = address([])
     held = {"profile": result.profile.code, "width": result.look.width, "height": result.look.height}
@@ -249,7 +260,7 @@ def _make_ready(result: _Result, examined: Examined) -> _Ready | None:
 def _note(result: _Result, examined: Examined) -> bytes:
     """Return the delivery note of a result, with the field of the centre's signature on top."""
     moment = local(services().clock.now())
-    text = inscription(result.look, result.office)
+    text = inscription(result.look, result.office, number=result.notation)
     corner = result.look.corners[0] if result.look.corners else "top-right"
     rect = corner_box(text, corner, office=result.office, at=moment, **_A4)
     note = DeliveryNote(
@@ -267,7 +278,7 @@ def _note(result: _Result, examined: Examined) -> bytes:
         ),
         verify_url=services().settings.verify_url,
     )
-    place = FieldPlace(name=result.procedure.seal_field, page=0, rect=rect)
+    place = FieldPlace(name=result.step.field, page=0, rect=rect)
     return place_fields(delivery_note(note), [place])
 
 

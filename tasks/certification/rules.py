@@ -88,3 +88,24 @@ def result_faults(examined: Examined, *, refuse_weak: bool) -> list[str]:
         if one.weak and refuse_weak:
             faults.append(f"{where} rests on {one.digest.upper()}, which is too weak")
     return [*faults, *examined.faults]
+
+
+def check_attachments(attached: Sequence[bool], *, taken: bool) -> None:
+    """
+    Refuse attachments where the procedure takes none, and one that stands before what it is attached to (SIG-06).
+
+    >>> check_attachments([False, True, True, False], taken=True)
+    >>> check_attachments([True], taken=True)
+    Traceback (most recent call last):
+    infra.errors.Forbidden: an attachment stands before its document. [SIG-06] Name the document first.
+    """
+    if any(attached) and not taken:
+        raise Forbidden(
+            "this procedure takes no attachments.",
+            rule="SIG-06",
+            way_out="Give each paper as an original of its own.",
+        )
+    if attached and attached[0]:
+        raise Forbidden(
+            "an attachment stands before its document.", rule="SIG-06", way_out="Name the document first."
+        )

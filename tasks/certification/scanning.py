@@ -12,7 +12,13 @@ from infra.errors import Forbidden
 from infra.object_store import Stored
 from infra.pdf.intake import Limits, PageImage, read_scans
 from infra.services import services
-from tasks.certification.rules import check_legalised, check_pages, check_resolution, comparison_is_complete
+from tasks.certification.rules import (
+    check_attachments,
+    check_legalised,
+    check_pages,
+    check_resolution,
+    comparison_is_complete,
+)
 from tasks.dossier.papers import Paper, keep, store_content
 from tasks.dossier.procedures import Procedure
 
@@ -31,6 +37,9 @@ class Presented:
     exempt: bool = False
     #: Another agency's result that is still to come; it has no file yet.
     awaited: bool = False
+    #: A file attached to the original before it (SIG-06), with the number and notation of that document.
+    attached: bool = False
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,7 @@ def scan_all(
             rule="CERT-02",
             way_out="Name each one with --original KIND FILE….",
         )
+    check_attachments([one.attached for one in originals], taken=procedure.attachments is not None)
     return [scan_original(presented, procedure, n) for n, presented in enumerate(originals, start=1)]
 
 
@@ -114,7 +124,9 @@ def _take_result(presented: Presented, ordinal: int) -> Scanned:
         )
     content = presented.files[0][1] if len(presented.files) == 1 else b""
     limit = services().settings.upload_limit_bytes
-    if not content.startswith(b"%PDF-") or b"/ByteRange" not in content or len(content) > limit:
+    if presented.attached:
+        _check_attached(presented, content, ordinal, limit)
+    elif not content.startswith(b"%PDF-") or b"/ByteRange" not in content or len(content) > limit:
         raise Forbidden(
             f"result {ordinal} is not one signed PDF file of at most {limit // 1_000_000} MB.",
             rule="SIG-20",
@@ -124,6 +136,22 @@ def _take_result(presented: Presented, ordinal: int) -> Scanned:
         files=[("application/pdf", store_content(content, "application/pdf"))], pages=[], kind="result"
     )
     return Scanned(presented=presented, scan=kept, declared=presented.pages or 1)
+
+
+def _check_attached(presented: Presented, content: bytes, ordinal: int, limit: int) -> None:
+    """Refuse an attachment that is not one PDF file, or whose document's number is not said (SIG-06)."""
+    if not content.startswith(b"%PDF-") or len(content) > limit:
+        raise Forbidden(
+            f"attachment {ordinal} is not one PDF file of at most {limit // 1_000_000} MB.",
+            rule="SIG-06",
+            way_out="Ask the resolving agency for the file; signed or not, it stays as it is.",
+        )
+    if not presented.number.strip():
+        raise Forbidden(
+            f"it is not said which document attachment {ordinal} belongs to; its signature shows that number.",
+            rule="SIG-06",
+            way_out="Write --attachment KIND FILE --number 'Số: 12/QĐ-UBND'.",
+        )
 
 
 def _media_type(content: bytes) -> str:

@@ -40,13 +40,20 @@ class Turn:
     of: int
 
 
+def steps_for(original: OriginalRow, procedure: Procedure) -> tuple[SignatureStep, ...]:
+    """Return the steps that a procedure has for an original: the agency's alone for an attachment (SIG-06)."""
+    if original.attached_to is None:
+        return procedure.signature_steps
+    return (procedure.attachments,) if procedure.attachments is not None else ()
+
+
 def route_of(session: Session, original: OriginalRow, procedure: Procedure) -> tuple[SignatureStep, ...]:
     """Return an original's steps in order: the procedure's without those that were dropped."""
     query = select(DroppedStepRow.field).where(
         DroppedStepRow.dossier == original.dossier, DroppedStepRow.ordinal == original.ordinal
     )
     dropped = set(session.exec(query))
-    return tuple(step for step in procedure.signature_steps if step.field not in dropped)
+    return tuple(step for step in steps_for(original, procedure) if step.field not in dropped)
 
 
 def address(officials: Sequence[tuple[str, str]]) -> dict[str, object]:

@@ -107,6 +107,10 @@ class OriginalRow(SQLModel, table=True):
     reason: str | None = None
     #: Counts the times it was put before an official anew; the bytes differ when day, official or scan do.
     revision: int = 0
+    #: The original that this one is an attachment of, in a file of its own (SIG-06).
+    attached_to: int | None = None
+    #: Number and notation of the document that it is attached to, as its signature shows them.
+    notation: str = ""
 
 
 class DocumentRow(SQLModel, table=True):

@@ -37,6 +37,7 @@ from tasks.dossier.moves import (
     tell,
 )
 from tasks.dossier.offices import OfficeData
+from tasks.dossier.routes import frozen_of
 from tasks.dossier.tables import OriginalRow
 from tasks.evidence.standing import doubt_about
 from tasks.signing.authorising import Signer, authorise, why

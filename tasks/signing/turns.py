@@ -11,10 +11,11 @@ from infra.errors import Broken, Forbidden
 from tasks.authority.values import Decision
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import PAUSED, Standing
+from tasks.dossier.moves import original_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.register import number_of
-from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of
+from tasks.dossier.routes import addressed_to, approvals, frozen_of, route_of, steps_for
 from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 from tasks.signing.authorising import Signer, signed_fields
 from tasks.signing.looks import Shown, shown_by
@@ -34,7 +35,7 @@ def next_field(
     signed = signed_fields(session, original)
     route = route_of(session, original, procedure)
     open_fields = [s.field for s in route if s.role == role and s.field not in signed]
-    if not open_fields:
+    if not open_fields or not _main_is_sealed(session, original):
         return None
     if original.standing == Standing.RECEIVED:
         raise Forbidden(
@@ -50,6 +51,14 @@ def next_field(
             way_out="“hoso show” says what it waits for.",
         )
     return open_fields[0]
+
+
+def _main_is_sealed(session: Session, original: OriginalRow) -> bool:
+    """Whether what an original is attached to carries the agency's signature; the document comes first (SIG-06)."""
+    if original.attached_to is None:
+        return True
+    main = original_of(session, original.dossier, original.attached_to)
+    return main.standing in (Standing.SEALED, Standing.VALID)
 
 
 def document_to_sign(session: Session, original: OriginalRow, expected: str | None) -> DocumentRow:
@@ -117,9 +126,9 @@ def what_is_shown(
     session: Session, original: OriginalRow, office: OfficeData, procedure: Procedure, field: str
 ) -> Shown:
     """Return what a field's signature will show."""
-    step = next(s for s in procedure.signature_steps if s.field == field)
+    step = next(s for s in steps_for(original, procedure) if s.field == field)
     frozen = frozen_of(session, original)
     if frozen is None:
         raise Broken(f"{original.dossier}/{original.ordinal} has no frozen document")
-    number = number_of(session, original.dossier, original.ordinal) or original.dossier
+    number = original.notation or number_of(session, original.dossier, original.ordinal) or original.dossier
     return shown_by(step, frozen, office, form=procedure.copy_form, number=number)

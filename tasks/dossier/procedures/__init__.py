@@ -44,8 +44,9 @@ class Register(_Data):
 
 
 #: What a signature is for, which decides what it shows: an official's approval (SIG-01), the seal of an issued
-#: document (SIG-02), the agency's mark on a copy (SIG-07), the centre's block on another agency's result (SIG-19).
-Purpose = Literal["approve", "issue", "copy", "result"]
+#: document (SIG-02), the agency's mark on a copy (SIG-07), the centre's block on another agency's result (SIG-19), the
+#: agency's mark on an attachment in a file of its own (SIG-06).
+Purpose = Literal["approve", "issue", "copy", "result", "attachment"]
 
 #: Where the agency's field lies: over the last official's image, or in a corner of the first page.
 Place = Literal["block", "top-right", "top-left", "bottom-right", "bottom-left"]
@@ -181,6 +182,8 @@ class Procedure(_Data):
     copy_form: Literal["SAO Y", "SAO LỤC", "TRÍCH SAO"] = "SAO Y"
     #: Whether another agency's result whose signatures rest on SHA-1 is refused, or returned and flagged.
     weak_signatures: Literal["refuse", "flag"] = "refuse"
+    #: How the agency signs attachments in files of their own (SIG-06); without it none are taken in.
+    attachments: SignatureStep | None = None
     #: The papers of the office that carry the agency's signature before they are sent (DOS-11).
     sealed_papers: tuple[PaperKind, ...] = ()
     #: The agencies that every released result is sent to over the axis (EXC-03).
@@ -231,6 +234,11 @@ def route_fault(procedure: Procedure) -> tuple[str, str, str] | None:
     if (step := next((s for s in steps if not _purpose_fits(s, procedure)), None)) is not None:
         way_out = "Officials approve; the agency issues or marks a copy, and marks another agency's result."
         return "SIG-12", f"lets {step.field} be signed to {step.shows} as {step.role}", way_out
+    if procedure.attachments is not None and not _attachments_fit(procedure):
+        way_out = (
+            "Give attachments one step of the agency with the purpose attachment, where results are returned."
+        )
+        return "SIG-06", "lets attachments be signed otherwise than by the agency alone", way_out
     if any(s.optional for s in steps if s.role == "agency"):
         return "SIG-12", "lets the agency's signature be dropped", "Only an official's step is optional."
     return _alone_fault(procedure, officials)
@@ -243,6 +251,16 @@ def _purpose_fits(step: SignatureStep, procedure: Procedure) -> bool:
     if procedure.kind == "return":
         return step.purpose in (None, "result")
     return step.shows in ("issue", "copy")
+
+
+def _attachments_fit(procedure: Procedure) -> bool:
+    """Whether attachments are signed by the agency as attachments; a copy of a citizen's papers has none."""
+    step = procedure.attachments
+    return (
+        step is not None
+        and procedure.kind == "return"
+        and (step.role, step.purpose, step.optional) == ("agency", "attachment", False)
+    )
 
 
 def _alone_fault(procedure: Procedure, officials: int) -> tuple[str, str, str] | None:
