@@ -298,7 +298,7 @@ def test_every_command_named_in_the_documentation_exists_and_takes_the_options_s
                 assert name, f"{page.name}: there is no “hoso {said[0]}”"
                 own = options(commands()[name]) | {"--original", "--pages", "--copies", "--compared"}
                 own |= (
-                    {"--foreign", "--legalised", "--exempt", "--awaited"}
+                    {"--foreign", "--legalised", "--exempt", "--attachment", "--number", "--awaited"}
                     if name in ("receive", "supply")
                     else set()
                 )

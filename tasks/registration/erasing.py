@@ -79,7 +79,7 @@ def _must_be_time(session: Session, round_row: RoundRow) -> None:
         raise Forbidden(
             f"the data of {round_row.code} is needed until {until:%Y-%m-%d}: {months} months after the last that"
             " happened in it.",
-            rule="CER-13",
+            rule="PRIVATE-02",
             way_out="Erase it then.",
         )
 

@@ -143,7 +143,7 @@ def hold_round(session: Session, code: str) -> RoundRow:
     if row.erased_at is not None:
         raise Forbidden(
             f"the personal data of {code} was erased on {local(row.erased_at):%Y-%m-%d}; the round is closed.",
-            rule="CER-13",
+            rule="PRIVATE-02",
             way_out="Open a new round.",
         )
     return row

@@ -50,11 +50,11 @@ def personal(world: World, code: str) -> tuple[Any, ...]:
     return rows[0][0], beside[0][0]
 
 
-def test_cer_13_before_its_time_nothing_is_erased(world: World, kept: tuple[str, str]) -> None:
+def test_private_02_before_its_time_nothing_is_erased(world: World, kept: tuple[str, str]) -> None:
     _, code = kept
     before = personal(world, code)
     said = world.type("registration", "erase", code, by="thu")
-    assert (said.code, "[CER-13]" in said.err) == (1, True)
+    assert (said.code, "[PRIVATE-02]" in said.err) == (1, True)
     assert "24 months" in said.err
     assert personal(world, code) == before == (2, 1)
 
