@@ -228,6 +228,7 @@ class World:
         known = [str(row[0]) for row in self.ask("select office from person where staff = 'mai'")]
         named = self.ask(
             "select digest, office from sign_list union select code, office from registration_round"
+            " union select digest, office from destruction_list"
         )
         of = {str(row[0]): str(row[1]) for row in named}
         for word in map(str, words):
