@@ -85,7 +85,7 @@ def test_after_the_first_signature_it_is_refused_with_the_way_out(world: World) 
         with pytest.raises(Forbidden) as refusal:
             correct()
         assert refusal.value.rule == "CERT-23"
-        assert "new dossier" in refusal.value.way_out
+        assert "ask for a correction" in refusal.value.way_out
 
 
 def test_an_applicant_is_corrected_and_the_copy_made_anew_without_a_name_in_the_history(world: World) -> None:
