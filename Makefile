@@ -6,8 +6,8 @@ SHELL := /bin/bash
 IN := .venv/bin
 STACK := $(IN)/python -m infra.stack
 SOURCES := infra tasks flows
-# How many test files run at once, each worker on a stack of its own.
-AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 4) ? 4 : $$1}')
+# How many test files run at once, each worker on a stack of its own: one more than processors, because tests wait for servers.
+AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 3) ? 5 : $$1 + 1}')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status demo test test-minio test-dss test-all drill bench-latency check bench bench-sign bench-memory bench-history faults faults-twins

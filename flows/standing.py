@@ -9,13 +9,12 @@ from sqlmodel import Session, col, select
 
 from infra.services import services
 from tasks.archival.covering import awaits_checkpoint
-from tasks.certification.results import results_awaited
 from tasks.delivery.steps import legs_of
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import ENDED, Stage
 from tasks.dossier.moves import look
 from tasks.dossier.tables import CounterTaskRow, DossierRow, NoticeRow, OutboxRow
-from tasks.dossier.waiting import frozen_at
+from tasks.dossier.waiting import frozen_at, results_awaited
 
 #: The last words of the outbox for an error that a person must look at.
 NEEDS_ATTENTION = "needs attention: "

@@ -36,6 +36,7 @@ from tasks.dossier.papers import Paper, keep, newest, read, store_content
 from tasks.dossier.procedures import Procedure, SignatureStep
 from tasks.dossier.routes import address, steps_for
 from tasks.dossier.tables import DocumentRow
+from tasks.dossier.waiting import results_awaited
 from tasks.evidence.foreign import judge
 from tasks.forms.appearances import Look, Profile, inscription, profile_on
 from tasks.forms.heads import letterhead_of
@@ -92,19 +93,6 @@ def results_to_accept(code: str) -> list[int]:
             for o in originals_of(session, code)
             if o.standing == Standing.RECEIVED and newest(session, code, o.ordinal, "result") is not None
         ]
-
-
-def results_awaited(session: Session, code: str) -> list[int]:
-    """Return the originals whose result another agency has still to send, or has to send anew (DOS-27)."""
-    dossier = look(session, code)
-    if dossier.ended_at is not None or procedure_of(session, dossier).kind != "return":
-        return []
-    return [
-        o.ordinal
-        for o in originals_of(session, code)
-        if o.standing == Standing.LEFT_OUT
-        or (o.standing == Standing.RECEIVED and newest(session, code, o.ordinal, "result") is None)
-    ]
 
 
 def take_result(session: Session, code: str, stored: Stored, *, sender: str, by: Actor) -> int:

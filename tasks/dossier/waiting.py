@@ -10,6 +10,8 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from tasks.dossier.lifecycle import PAUSED, Standing
+from tasks.dossier.moves import look, originals_of, procedure_of
+from tasks.dossier.papers import newest
 from tasks.dossier.routes import Turn, turn_of
 from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 
@@ -110,3 +112,16 @@ def open_dossiers(session: Session, office: str | None = None) -> list[DossierRo
     if office is not None:
         query = query.where(DossierRow.office == office)
     return list(session.exec(query.order_by(col(DossierRow.due_at), col(DossierRow.code))))
+
+
+def results_awaited(session: Session, code: str) -> list[int]:
+    """Return the originals whose result another agency has still to send, or has to send anew (DOS-27)."""
+    dossier = look(session, code)
+    if dossier.ended_at is not None or procedure_of(session, dossier).kind != "return":
+        return []
+    return [
+        o.ordinal
+        for o in originals_of(session, code)
+        if o.standing == Standing.LEFT_OUT
+        or (o.standing == Standing.RECEIVED and newest(session, code, o.ordinal, "result") is None)
+    ]

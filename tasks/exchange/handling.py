@@ -9,9 +9,10 @@ from infra.errors import Forbidden
 from infra.history import Json
 from infra.object_store import Stored
 from infra.services import services
-from tasks.certification.results import results_awaited, take_result
+from tasks.certification.results import take_result
 from tasks.dossier.moves import Actor, office_of
 from tasks.dossier.tables import DossierRow
+from tasks.dossier.waiting import results_awaited
 from tasks.exchange import arriving, books, posting
 from tasks.exchange.lifecycle import allowed, is_wanted_back
 from tasks.exchange.sending import queue_letter, recalled

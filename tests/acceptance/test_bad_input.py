@@ -376,6 +376,10 @@ WITH_A_CODE: dict[str, tuple[str, ...]] = {
     "status": (),
     "show": (),
     "signature": ("1",),
+    "evidence": ("--out", "/dev/null"),
+    "erase": (),
+    "resend": (),
+    "withdraw-result": ("1", "--why", REASON, "--by", "ha"),
 }
 
 

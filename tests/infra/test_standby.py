@@ -264,6 +264,7 @@ def test_who_says_something_else_is_turned_away_and_the_next_is_served(probe: Pr
 
 
 def test_after_a_change_of_the_code_it_starts_anew(probe: Probe) -> None:
+    assert probe.call("tell", input="").returncode == 7, "it stands by with the code as it is"
     before = print_of(probe.code)
     (probe.code / "tasks" / "two.py").write_text("2")
     assert print_of(probe.code) != before

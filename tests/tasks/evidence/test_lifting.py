@@ -52,7 +52,11 @@ def evidence(world: World, **wanted: str) -> Iterator[None]:
     try:
         yield
     finally:
-        world.put("update procedure set effective_from = '2099-01-01' where version = :v", v=number)
+        world.put(
+            "update procedure set effective_from = '2099-01-01' where code = :c and version = :v",
+            c=made.code,
+            v=number,
+        )
 
 
 def sealed(world: World, office: str) -> str:

@@ -297,7 +297,7 @@ class TestTheSeal:
         assert done.code == 0, done.err
         code = world.signed(office)
         assert kept(world, code)[1].decision["keeper"] == "thu"
-        (said, _) = [e for e in reversed(world.told(office)) if e["event"] == "seal:handed-over"]
+        said = next(e for e in reversed(world.told(office)) if e["event"] == "seal:handed-over")
         assert said["from"] == person_hash(office, "mai")
         assert said["to"] == person_hash(office, "thu")
         assert said["approved_by"] == person_hash(office, "lam")
