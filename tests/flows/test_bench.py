@@ -14,7 +14,7 @@ from infra.errors import Broken, HosoError
 from infra.pdf.checking import SignatureFound
 from tasks.batches.rules import Kind
 from tasks.evidence import steps as lifting
-from tasks.signing import steps
+from tasks.signing import once, steps
 from tests.world import World, refused
 
 COUNT = 4
@@ -86,7 +86,8 @@ def test_a_whole_result_is_believed_and_one_that_lacks_an_effect_is_not(
 def test_without_the_comparison_with_the_reviewed_bytes_the_bench_refuses_its_result(
     world: World, proof: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "sha256_of", lambda _content: Believed())
+    for module in (steps, once):
+        monkeypatch.setattr(module, "sha256_of", lambda _content: Believed())
     codes, spoilt = carried(world, proof)
     assert "got through" in str(refused(Broken, lambda: proof.prove(codes, spoilt)))
 
@@ -104,7 +105,7 @@ def test_without_the_checks_of_signatures_the_bench_refuses_its_result(
         return next(one for one in found if one.field == given["field"])
 
     monkeypatch.setattr(steps, "signatures_of", believed)
-    monkeypatch.setattr(steps, "check_signed", unchecked)
+    monkeypatch.setattr(once, "check_signed", unchecked)
     monkeypatch.setattr(lifting, "signatures_of", believed)
     codes, spoilt = carried(world, proof)
     assert "got through" in str(refused(Broken, lambda: proof.prove(codes, spoilt)))

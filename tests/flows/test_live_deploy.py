@@ -54,6 +54,7 @@ def test_deploying_again_changes_nothing(office: Live) -> None:
 def test_what_is_gone_from_the_file_is_removed_and_a_foreign_deployment_stays(
     office: Live, foreign: dict[str, Any], tmp_path: Path
 ) -> None:
+    assert office.hoso("deploy").code == 0, "what other tests left on this server is set right"
     before = on_server(office)
     extra = {
         "name": "second-look",
