@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import SigSeedSubFilter
@@ -30,10 +29,9 @@ from tasks.certification.results import accept_result
 from tasks.certification.scanning import Presented
 from tasks.dossier.opening import Opening
 from tasks.dossier.papers import finished, newest, read
-from tasks.dossier.procedures import SHIPPED, Procedure
-from tasks.dossier.tables import ProcedureRow
 from tasks.evidence.steps import lift
 from tasks.signing.steps import sign_original
+from tests.procedure_versions import another_version
 from tests.world import RETURN, World, refused, somebody
 
 if TYPE_CHECKING:
@@ -84,27 +82,8 @@ def received(world: World, content: bytes) -> str:
 @contextmanager
 def returning(world: World, **evidence: str) -> Iterator[None]:
     """Let results that come in within the block need this evidence."""
-    body = yaml.safe_load((SHIPPED / "return-of-result.v2.yaml").read_text(encoding="utf-8"))
-    number = world.ask("select coalesce(max(version), 2) + 1 from procedure where code = :c", c=RETURN)[0][0]
-    made = Procedure.model_validate(body | {"version": number, "evidence": evidence})
-    with world.parts.database.transaction() as session:
-        session.add(
-            ProcedureRow(
-                code=made.code,
-                version=made.version,
-                effective_from=made.effective_from,
-                sha256=f"{number:064d}",
-                body=made.model_dump(mode="json", by_alias=True),
-            )
-        )
-    try:
+    with another_version(world, "return-of-result.v2.yaml", evidence=evidence):
         yield
-    finally:
-        world.put(
-            "update procedure set effective_from = '2099-01-01' where code = :c and version = :v",
-            c=RETURN,
-            v=number,
-        )
 
 
 def verdict(world: World, code: str) -> Any:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 from infra.errors import Broken, Forbidden
 from infra.pdf.levels import RULES
@@ -18,12 +17,11 @@ from infra.timestamp import NoTimestamp
 from tasks.archival.renewals import archive_renewed
 from tasks.archival.steps import ask_for_archive
 from tasks.dossier.papers import finished, read
-from tasks.dossier.procedures import SHIPPED, Procedure
-from tasks.dossier.tables import ProcedureRow
 from tasks.evidence import calendar as calendars
 from tasks.evidence.steps import lift, lift_for_archive, lift_for_release
 from tasks.evidence.tables import PreservationRow
 from tasks.signing.steps import sign_original, validate
+from tests.procedure_versions import another_version
 from tests.world import World, refused
 
 
@@ -35,28 +33,8 @@ def served(world: World) -> Path:
 @contextmanager
 def evidence(world: World, **wanted: str) -> Iterator[None]:
     """Let dossiers that are opened within the block ask for other evidence than the shipped procedure."""
-    body = yaml.safe_load((SHIPPED / "e-copy.v2.yaml").read_text(encoding="utf-8"))
-    number = world.ask("select coalesce(max(version), 2) + 1 from procedure where code = 'e-copy'")[0][0]
-    body |= {"version": number, "evidence": wanted}
-    made = Procedure.model_validate(body)
-    with world.parts.database.transaction() as session:
-        session.add(
-            ProcedureRow(
-                code=made.code,
-                version=made.version,
-                effective_from=made.effective_from,
-                sha256=f"{number:064d}",
-                body=made.model_dump(mode="json", by_alias=True),
-            )
-        )
-    try:
+    with another_version(world, "e-copy.v2.yaml", evidence=wanted):
         yield
-    finally:
-        world.put(
-            "update procedure set effective_from = '2099-01-01' where code = :c and version = :v",
-            c=made.code,
-            v=number,
-        )
 
 
 def sealed(world: World, office: str) -> str:
