@@ -1,4 +1,4 @@
-"""Commands that load data: offices with their people and keys, procedures with their versions."""
+"""Commands that load offices, with their people and keys."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from sqlmodel import Session, col, select
 
 from flows.cli import app
 from flows.cli.desk import administrator
-from flows.cli.printing import AsJson, say, show
+from flows.cli.printing import AsJson, show
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history.recording import record
@@ -21,15 +20,11 @@ from tasks.authority.loading import load_authority
 from tasks.certificates.leaving import compare_with_people
 from tasks.dossier.moves import Actor
 from tasks.dossier.offices import OfficeData, read_office
-from tasks.dossier.opening import load_procedure
-from tasks.dossier.procedures import SHIPPED, read_procedure
 from tasks.dossier.tables import OfficeRow
 from tasks.people.persons import load_people
 
 office_app = typer.Typer(help="Offices: opening hours, people, keys.", no_args_is_help=True)
-procedure_app = typer.Typer(help="Procedures: what offices offer, by version.", no_args_is_help=True)
 app.add_typer(office_app, name="office")
-app.add_typer(procedure_app, name="procedure")
 
 
 @office_app.command("load")
@@ -97,38 +92,3 @@ def list_offices(as_json: AsJson = False) -> None:
     value = [{"code": r.code, "name": r.body["name"], "loaded_at": r.loaded_at} for r in rows]
     text = "\n".join(f"{r.code}  {r.body['name']}" for r in rows) or "none is loaded"
     show(value, as_json=as_json, text=text)
-
-
-@procedure_app.command("load")
-def load_procedures(
-    files: Annotated[list[Path] | None, typer.Argument(help="Without any, those that are shipped.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Load procedure definitions; a version that is in use is never changed."""
-    chosen = files or sorted(SHIPPED.glob("*.yaml"))
-    loaded = []
-    with services().database.transaction() as session:
-        administrator(session, "procedure load")
-        for path in chosen:
-            procedure = read_procedure(path)
-            body = procedure.model_dump(mode="json", by_alias=True)
-            fresh = load_procedure(session, _canonical(path), body)
-            loaded.append({"procedure": procedure.code, "version": procedure.version, "new": fresh})
-    text = "\n".join(
-        f"{p['procedure']} v{p['version']}  {'loaded' if p['new'] else 'is loaded'}" for p in loaded
-    )
-    show(loaded, as_json=as_json, text=text)
-
-
-@procedure_app.command("check")
-def check_procedures(files: list[Path]) -> None:
-    """Check procedure definitions without loading them."""
-    for path in files:
-        procedure = read_procedure(path)
-        say(f"{path}: {procedure.code} v{procedure.version} is well formed")
-
-
-def _canonical(path: Path) -> bytes:
-    """Return a definition's content without its comments, so that a comment is no new version."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return json.dumps(content, default=str, sort_keys=True, ensure_ascii=False).encode()

@@ -24,7 +24,6 @@ from tasks.dossier.tables import (
     CommandRow,
     DayCounterRow,
     DossierRow,
-    ProcedureRow,
     StatusReportRow,
 )
 
@@ -211,33 +210,3 @@ def _duplicates(session: Session, opening: Opening, office: OfficeData) -> tuple
     return tuple(
         f"the same person has dossier {code}, which stands at {stage}" for code, stage in session.exec(query)
     )
-
-
-def load_procedure(session: Session, source: bytes, body: dict[str, object]) -> bool:
-    """
-    Keep one version of a procedure; return whether it was new.
-
-    A version that is here already must be the same to the byte: dossiers were opened under it (GEN-02).
-    """
-    sha256 = hashlib.sha256(source).hexdigest()
-    key = (body["code"], body["version"])
-    row = session.get(ProcedureRow, key)
-    if row is None:
-        effective = date.fromisoformat(str(body["effective_from"]))
-        session.add(
-            ProcedureRow(
-                code=str(key[0]),
-                version=int(str(key[1])),
-                effective_from=effective,
-                sha256=sha256,
-                body=body,
-            )
-        )
-        return True
-    if row.sha256 != sha256:
-        raise Forbidden(
-            f"procedure {key[0]} version {key[1]} is in use and differs from this file.",
-            rule="GEN-02",
-            way_out="Give the changed definition a new version number and its own effective date.",
-        )
-    return False

@@ -176,6 +176,10 @@ ACTS: Mapping[str, Act] = {
     "person unlock": _PEOPLE,
     "office load": _PEOPLE,
     "procedure load": _PEOPLE,
+    "procedure list": _PEOPLE,
+    "procedure diff": _PEOPLE,
+    "procedure export": _PEOPLE,
+    "procedure import": _PEOPLE,
 }
 
 #: Commands that ask for no login, and what they need instead. Whoever has a machine's credentials can do the same
