@@ -165,6 +165,13 @@ class Settings(BaseModel):
     #: The same after it, until the office's superior is told.
     escalate_hours: float = 4.0
 
+    #: The last day that counts of a report's last month; 31: the month's end. Reports end on the 14th [M] (REP-08).
+    report_cut_off: int = 14
+    #: Of which periods reports are made by night [M]: `month`, `quarter`, `half-year`, `year`, separated by commas.
+    report_kinds: str = "month,quarter,half-year,year"
+    #: The office that makes and signs the reports on every office besides; empty: nobody does.
+    report_office: str = ""
+
     #: What this history is called in its entries; it never changes once the first entry is written.
     history_log: str = "hoso"
     #: The history's own signing key (Ed25519, PKCS #8 PEM); it signs checkpoints and standing lists.

@@ -45,6 +45,7 @@ ROOMS = {
     "ordering": ("order",),
     "examining": ("decline", "ask", "withdraw", "stop", "resume"),
     "supervising": ("board", "postpone"),
+    "reporting": ("report",),
     "signing": ("sign", "leave-out"),
     "sealing": ("seal",),
     "authority": ("post", "mandate"),

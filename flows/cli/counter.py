@@ -49,6 +49,7 @@ def receive(
     person: Person = "",
     channel: Channel = [],  # noqa: B006  typer reads the default, nobody changes it
     confidential: Annotated[bool, typer.Option(help="The result is never published.")] = False,
+    by_post: Annotated[bool, typer.Option("--by-post", help="The papers of a walk-in came by post.")] = False,
     shown: Annotated[list[str] | None, typer.Option("--shown", help="Checklist item that was shown.")] = None,
     kin_of: Annotated[list[str], typer.Option("--kin-of", help="Staff code of a declared relative.")] = [],  # noqa: B006
     paid: Annotated[
@@ -86,6 +87,7 @@ def receive(
             applicant=applicant(person),
             channels=tuple(channel),
             confidential=confidential,
+            by_post=by_post,
             request_id=request_id,
         )
         opened = receiving.receive_walk_in(opening, originals, receipt, by=logged_in())

@@ -6,6 +6,17 @@ Tables that people fill in with a spreadsheet: read without trusting them, writt
 
 from infra.sheets.cells import Cell, Limits, Row, Unreadable
 from infra.sheets.reading import read_rows
-from infra.sheets.writing import Column, csv_text, workbook
+from infra.sheets.writing import Column, Sheet, csv_text, workbook, workbook_of
 
-__all__ = ["Cell", "Column", "Limits", "Row", "Unreadable", "csv_text", "read_rows", "workbook"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Limits",
+    "Row",
+    "Sheet",
+    "Unreadable",
+    "csv_text",
+    "read_rows",
+    "workbook",
+    "workbook_of",
+]

@@ -1,4 +1,4 @@
-"""Writes workbooks and CSV files in which every cell is the text that it shows, whoever opens them."""
+"""Writes workbooks and CSV files in which every cell is what it shows, whoever opens them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from infra.sheets.reading import computes
 
@@ -23,6 +24,17 @@ class Column:
     width: float = 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One sheet: title lines, a heading row that stays in view, then the rows; `notes` stand below the table."""
+
+    name: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str | int]]
+    title: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
 def workbook(
     columns: Sequence[Column],
     rows: Sequence[Sequence[str]],
@@ -32,50 +44,66 @@ def workbook(
     title: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> bytes:
-    """
-    Return an XLSX file: title lines, a heading row that stays in view, then the rows; all cells are text.
+    """Return an XLSX file of one sheet; see `workbook_of`."""
+    return workbook_of(
+        [Sheet(name=sheet, columns=columns, rows=rows, title=title, notes=notes)], made_at=made_at
+    )
 
-    Text cells keep leading zeros and are never computed, whatever they begin with. `notes` stand below
-    the table. The same input gives the same bytes; `made_at` (aware) is the file's date.
+
+def workbook_of(sheets: Sequence[Sheet], *, made_at: datetime) -> bytes:
+    """
+    Return an XLSX file; texts are text cells, whole numbers are numbers.
+
+    Text cells keep leading zeros and are never computed, whatever they begin with. The same input gives the
+    same bytes; `made_at` (aware) is the file's date.
     """
     import openpyxl  # noqa: PLC0415  Loading it costs a quarter of a second.
+
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    book.properties.creator = "hoso"
+    book.properties.created = book.properties.modified = made_at.replace(tzinfo=None, microsecond=0)
+    for sheet in sheets:
+        _fill(book.create_sheet(sheet.name), sheet)
+    out = io.BytesIO()
+    book.save(out)
+    return _with_one_date(out.getvalue(), made_at)
+
+
+def _fill(page: Any, sheet: Sheet) -> None:
+    """Write one sheet."""
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side  # noqa: PLC0415
     from openpyxl.utils import get_column_letter  # noqa: PLC0415
 
-    book = openpyxl.Workbook()
-    page = book.active
-    page.title = sheet
-    book.properties.creator = "hoso"
-    book.properties.created = book.properties.modified = made_at.replace(tzinfo=None, microsecond=0)
     thin = Side(style="thin", color="808080")
     box = Border(left=thin, right=thin, top=thin, bottom=thin)
 
-    def put(row: int, place: int, text: str, *, bold: bool = False, boxed: bool = False) -> None:
+    def put(row: int, place: int, said: str | int, *, bold: bool = False, boxed: bool = False) -> None:
         cell = page.cell(row=row, column=place)
-        cell.value = text or None
-        if text:
+        number = isinstance(said, int)
+        cell.value = said if said or number else None
+        if said and not number:
             cell.data_type = "s"
-        cell.number_format = "@"
-        cell.quotePrefix = computes(text)
+        cell.number_format = "#,##0" if number else "@"
+        cell.quotePrefix = not number and computes(str(said))
         cell.font = Font(name="Times New Roman", size=12, bold=bold)
         if boxed:
             cell.border = box
-            cell.alignment = Alignment(
-                wrap_text=True, vertical="center", horizontal="center" if bold else "left"
-            )
+            level = "center" if bold else "right" if number else "left"
+            cell.alignment = Alignment(wrap_text=True, vertical="center", horizontal=level)
             if bold:
                 cell.fill = PatternFill("solid", fgColor="E7E6E6")
 
-    for line, text in enumerate(title, start=1):
+    for line, text in enumerate(sheet.title, start=1):
         put(line, 1, text, bold=True)
-    head = len(title) + 1
-    for place, column in enumerate(columns, start=1):
+    head = len(sheet.title) + 1
+    for place, column in enumerate(sheet.columns, start=1):
         put(head, place, column.heading, bold=True, boxed=True)
         page.column_dimensions[get_column_letter(place)].width = column.width
-    for number, values in enumerate(rows, start=head + 1):
-        for place, text in enumerate(values, start=1):
-            put(number, place, text, boxed=True)
-    for line, text in enumerate(notes, start=head + len(rows) + 2):
+    for number, values in enumerate(sheet.rows, start=head + 1):
+        for place, said in enumerate(values, start=1):
+            put(number, place, said, boxed=True)
+    for line, text in enumerate(sheet.notes, start=head + len(sheet.rows) + 2):
         put(line, 1, text)
     page.freeze_panes = page.cell(row=head + 1, column=1)
     page.print_title_rows = f"{head}:{head}"
@@ -83,9 +111,6 @@ def workbook(
     page.page_setup.paperSize = page.PAPERSIZE_A4
     page.page_setup.fitToWidth, page.page_setup.fitToHeight = 1, 0
     page.sheet_properties.pageSetUpPr.fitToPage = True
-    out = io.BytesIO()
-    book.save(out)
-    return _with_one_date(out.getvalue(), made_at)
 
 
 def _with_one_date(package: bytes, made_at: datetime) -> bytes:

@@ -56,6 +56,8 @@ class DossierRow(SQLModel, table=True):
     opened_by: str
     opened_at: datetime = moment(nullable=False)
     walk_in: bool = False
+    #: How it came, for reports (REP-02): over the `portal`, to the `counter`, by `post`.
+    came_by: str = "counter"
     examiner: str | None = None
     received_at: datetime | None = moment()
     due_at: datetime | None = moment(index=True)

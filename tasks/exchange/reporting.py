@@ -6,7 +6,7 @@ A document counts on the day on which it was sent or came, by the office's clock
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -18,10 +18,7 @@ from infra.errors import Forbidden
 from infra.history import Json
 from infra.history.recording import record
 from infra.pdf.checking import check_signed
-from infra.pdf.fields import place_fields
-from infra.pdf.places import FieldPlace, Rect
 from infra.pdf.signing import check_certificate, sign_field
-from infra.pdf.typeset import typeset
 from infra.services import services
 from infra.sheets import Column, workbook
 from tasks.dossier.calendar import local
@@ -33,14 +30,11 @@ from tasks.exchange.organisations import listed
 from tasks.exchange.packing import authority
 from tasks.exchange.rules import send_by
 from tasks.exchange.tables import ArrivalRow, ExchangeDocumentRow
-from tasks.forms.heads import letterhead_of
-from tasks.forms.printing import printed_date
+from tasks.forms.landscape import FIELD, landscape_page
 from tasks.signing.keys import seal_of
 
 _TEMPLATE = Path(__file__).with_name("report.typ")
-_LAYOUT = Path(__file__).resolve().parents[1] / "forms" / "layout.typ"
 _TITLE = "Báo cáo gửi, nhận văn bản điện tử giữa các cơ quan"
-_FIELD = "agency"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -234,26 +228,18 @@ def report_workbook(report: Report, made_at: datetime) -> bytes:
 
 def report_pdf(report: Report, office: OfficeData, made_at: datetime) -> bytes:
     """Return the report as a page with the agency's empty field; the same report gives the same bytes."""
-    page = typeset(
+    return landscape_page(
         _TEMPLATE,
-        values={
-            "head": asdict(letterhead_of(office)),
-            "date": printed_date(local(made_at)),
-            "title": _TITLE,
-            "period": _period(report),
+        {
             "columns": [{"heading": heading, "width": width} for heading, width in _COLUMNS],
             "rows": [list[str](row) for row in _rows(report)],
             "missing": list(report.missing),
             "wrong": list(report.wrong),
         },
-        images={},
-        date=local(made_at),
-        imports=(_LAYOUT,),
-    )
-    size = office.seal.diameter_mm
-    return place_fields(
-        page,
-        [FieldPlace(name=_FIELD, page=0, rect=Rect(left=38.0, bottom=196.0 - size, width=size, height=size))],
+        office=office,
+        title=_TITLE,
+        period=_period(report),
+        made_at=made_at,
     )
 
 
@@ -283,11 +269,11 @@ def signed_report(report: Report, *, by: Actor) -> bytes:
     before = signer.token.calls
     try:
         signed = sign_field(
-            page, field=_FIELD, token=signer.token, image=signer.image, at=local(made_at), certify=True,
+            page, field=FIELD, token=signer.token, image=signer.image, at=local(made_at), certify=True,
             name=None, location=office.place, reason=None, chain=parts.chain,
         )  # fmt: skip
         check_signed(
-            page, signed, field=_FIELD, certificate=signer.token.certificate, anchors=parts.anchors,
+            page, signed, field=FIELD, certificate=signer.token.certificate, anchors=parts.anchors,
             chain=parts.chain, at=parts.clock.now(),
         )  # fmt: skip
     except Exception as error:

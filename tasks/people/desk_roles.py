@@ -147,6 +147,16 @@ WALLS: Mapping[str, Wall] = {
     "exchange_status": _exchanged("select, insert"),
     "exchange_message": _office(_WRITE),
     "exchange_arrival": _office("select"),
+    "promised_time": Wall(
+        "select",
+        "subject in (select d.code from dossier d"
+        " union all select 'registration/' || r.code from registration_round r)",
+    ),
+    "fee_taken": _dossier("select"),
+    # A report on every office is made where people of every office may, and not at a desk.
+    "report": Wall("select, insert", f"office = {_OWN} and about = {_OWN}"),
+    "report_paper": Wall("select, insert", "report in (select r.number from report r)"),
+    "report_signature": Wall("select", "report in (select r.number from report r)"),
     "destruction_list": _office("select"),
     "destruction_item": _dossier("select"),
     "history_head": Wall("select, update", "true"),

@@ -47,6 +47,7 @@ _ROUND_READING = Act(roles=("clerk", "official", "supervisor", "auditor"), by_pr
 _EXCHANGE = Act(roles=("clerk",), by_procedure=False)
 _EXCHANGE_RUNNING = Act(roles=("clerk", "supervisor"), by_procedure=False)
 _EXCHANGE_READING = Act(roles=("clerk", "official", "supervisor", "auditor"), by_procedure=False)
+_REPORT_READING = Act(roles=("supervisor", "official", "auditor"), by_procedure=False)
 _PEOPLE = Act(roles=("administrator",), by_procedure=False)
 _CERTIFICATE = Act(roles=("administrator", "supervisor"), by_procedure=False)
 _CERTIFICATES_READ = Act(roles=("administrator", "supervisor", "auditor", "official"), by_procedure=False)
@@ -152,6 +153,11 @@ ACTS: Mapping[str, Act] = {
     "exchange show": _EXCHANGE_READING,
     "exchange report": Act(roles=("supervisor", "official", "auditor"), by_procedure=False),
     "exchange organisations": Act(roles=("administrator", "supervisor"), by_procedure=False),
+    "report make": Act(roles=("supervisor", "official"), by_procedure=False, by_itself=True),
+    "report list": _REPORT_READING,
+    "report show": _REPORT_READING,
+    "report preview": _REPORT_READING,
+    "report check": _REPORT_READING,
     "certificate request": _CERTIFICATE,
     "certificate renew": _CERTIFICATE,
     "certificate change": _CERTIFICATE,
@@ -210,6 +216,7 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "fixity": "a worker's credentials",
     "seal original": "the PIN file of the agency's seal",
     "register seal": "the PIN file of the agency's seal",
+    "report seal": "the PIN file of the agency's seal",
     "registration seal": "the PIN file of the agency's seal",
     "deploy": "the Prefect server",
     "migrate": "the password of the database's administrator",

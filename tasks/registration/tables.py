@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
@@ -56,6 +57,11 @@ class UnitRow(SQLModel, table=True):
     nothing: bool = False
     confirmed_at: datetime | None = moment()
     confirmation: str | None = None
+    #: Since when it is asked; the database says so.
+    added_at: datetime | None = Field(
+        default=None,
+        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    )
 
 
 class EntryRow(SQLModel, table=True):
