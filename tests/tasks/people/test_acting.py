@@ -191,6 +191,7 @@ def test_every_act_of_a_command_is_tried_and_every_command_is_an_act_public_or_t
         "register",
         "exchange",
         "destruction",
+        "report",
     )
     elsewhere = {act for act in EXPECTED if act.split()[0] in groups}
     known = set(TYPED) | SPANNING | elsewhere
