@@ -2,20 +2,23 @@
 `prefect.yaml` made true on a Prefect server: what is new is made, what differs changed, what is gone removed.
 
 Prefect's own command never removes a deployment or a schedule, and knows no dry run. Here the file was
-checked as a whole before (`flows.deployments`), and what is as it should be is not touched.
+checked as a whole before (`flows.deployments`), everything is compared before anything is touched, and
+what is as it should be is not touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from prefect.automations import AutomationCore, EventTrigger
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions, StateType
 from prefect.client.schemas.responses import DeploymentResponse
@@ -29,6 +32,7 @@ from prefect.workers.process import ProcessWorker
 from flows.deployments import OURS, Wanted
 from flows.errands import ALIVE
 from flows.prefect_api import HEARTBEAT
+from infra.release import release_name
 
 #: The queue of chunks with something in them that is due before the next slot.
 URGENT = "urgent"
@@ -44,57 +48,134 @@ _ENVIRONMENT = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT,
 }
 
+#: How many deployments are asked for in one request; Prefect answers 200 at most.
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something on the server that is not as it should be, and what puts it right."""
+
+    verb: str
+    done: str
+    what: str
+    make: Callable[[], Awaitable[object]]
+
+    @property
+    def ahead(self) -> str:
+        """What will be done, as a plan says it."""
+        return f"{self.verb} {self.what}"
+
+    @property
+    def over(self) -> str:
+        """What was done."""
+        return f"{self.done} {self.what}"
+
+
+_MAKE, _CHANGE, _REMOVE, _RESUME = (
+    ("make", "made"),
+    ("change", "changed"),
+    ("remove", "removed"),
+    ("resume", "resumed"),
+)
+
+
+async def plan(
+    client: PrefectClient,
+    wanted: Sequence[Wanted],
+    *,
+    release: Path,
+    version: str = "",
+    silence: timedelta = SILENCE,
+) -> list[Change]:
+    """
+    Return what is to be done so that the server's deployments are what `wanted` says; changes nothing.
+
+    Deployments of ours that are no longer wanted are removed; others are left alone. Runs read the code of
+    `release`, a directory, whose name is `version`. A run that gives no sign of life for `silence` is to be
+    marked as crashed.
+    """
+    found = [one for pool in sorted({one.pool for one in wanted}) for one in await _pool(client, pool)]
+    for one in wanted:
+        found += await _deployment(client, one, _fields(one, release, version))
+    found += await _gone(client, {(one.flow.name, one.name) for one in wanted})
+    found += await _watch(client, silence)
+    return found
+
+
+async def carry_out(changes: Sequence[Change]) -> list[str]:
+    """Do what a plan says, in its order; return a line for everything that was done."""
+    for change in changes:
+        await change.make()
+    return [change.over for change in changes]
+
 
 async def reconcile(
     client: PrefectClient, wanted: Sequence[Wanted], *, release: Path, silence: timedelta = SILENCE
 ) -> list[str]:
-    """
-    Make the server's deployments what `wanted` says; return a line for everything that was changed.
-
-    Doing it again changes nothing. Deployments of ours that are no longer wanted are removed; others
-    are left alone. Runs read the code of `release`, a directory. A run that gives no sign of life for
-    `silence` is marked as crashed.
-    """
-    done = [await _make_pool(client, pool) for pool in sorted({one.pool for one in wanted})]
-    done += [await _make_deployment(client, one, release) for one in wanted]
-    done += await _remove_gone(client, {(one.flow.name, one.name) for one in wanted})
-    done.append(await _watch_runs(client, silence))
-    return [line for line in done if line]
+    """Plan and do it at once; return a line for everything that was done. Doing it again changes nothing."""
+    changes = await plan(client, wanted, release=release, version=release_name(), silence=silence)
+    return await carry_out(changes)
 
 
-async def _make_pool(client: PrefectClient, name: str) -> str:
-    """Make a process work pool unless it is there."""
+def _change(verb: tuple[str, str], what: str, make: Callable[[], Awaitable[object]]) -> Change:
+    """Return a change in both its tenses."""
+    return Change(verb=verb[0], done=verb[1], what=what, make=make)
+
+
+# Pools ----------------------------------------------------------------------------------------------
+
+
+async def _pool(client: PrefectClient, name: str) -> list[Change]:
+    """Return what a process work pool needs: to be there, to go on if it was paused, its queue of the urgent."""
     try:
-        await client.read_work_pool(name)
+        pool = await client.read_work_pool(name)
     except ObjectNotFound:
-        template = ProcessWorker.get_default_base_job_template()
-        await client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
-        return f"made work pool {name}; {await _make_queue(client, name)}"
-    return await _make_queue(client, name)
+        what = f"work pool {name} with the queue {URGENT}"
+        return [_change(_MAKE, what, partial(_make_pool, client, name))]
+    found = []
+    try:
+        await client.read_work_queue_by_name(URGENT, work_pool_name=name)
+    except ObjectNotFound:
+        found.append(_change(_MAKE, f"queue {URGENT}", partial(_make_queue, client, name)))
+    if pool.is_paused:
+        go_on = partial(client.update_work_pool, name, WorkPoolUpdate(is_paused=False))
+        found.append(_change(_RESUME, f"work pool {name}", go_on))
+    return found
 
 
-async def _make_queue(client: PrefectClient, pool: str) -> str:
+async def _make_pool(client: PrefectClient, name: str) -> None:
+    """Make a process work pool."""
+    template = ProcessWorker.get_default_base_job_template()
+    await client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
+    await _make_queue(client, name)
+
+
+async def _make_queue(client: PrefectClient, pool: str) -> None:
     """Make the queue of the urgent, and let what is in it come before everything else."""
-    try:
-        await client.read_work_queue_by_name(URGENT, work_pool_name=pool)
-    except ObjectNotFound:
-        await client.create_work_queue(URGENT, priority=1, work_pool_name=pool)
-        usual = await client.read_work_queue_by_name("default", work_pool_name=pool)
-        await client.update_work_queue(usual.id, priority=2)
-        return f"made queue {URGENT}"
-    return ""
+    await client.create_work_queue(URGENT, priority=1, work_pool_name=pool)
+    usual = await client.read_work_queue_by_name("default", work_pool_name=pool)
+    await client.update_work_queue(usual.id, priority=2)
 
 
-async def _make_deployment(client: PrefectClient, one: Wanted, release: Path) -> str:
-    """Create or update one deployment, schedules included, unless it is as it should be."""
+# Deployments ----------------------------------------------------------------------------------------
+
+
+async def _deployment(client: PrefectClient, one: Wanted, fields: dict[str, Any]) -> list[Change]:
+    """Return what a deployment needs, its schedules included."""
     name = f"{one.flow.name}/{one.name}"
-    fields = _fields(one, release)
+    make = partial(_make_deployment, client, one, fields)
+    what = f"deployment {name}: {len(one.schedules)} schedule(s)"
     try:
         known = await client.read_deployment_by_name(name)
     except ObjectNotFound:
-        known = None
-    if known is not None and _as_wanted(known, one, fields):
-        return ""
+        return [_change(_MAKE, what, make)]
+    wrong = _differs(known, one, fields)
+    return [_change(_CHANGE, f"{what}; {', '.join(wrong)}", make)] if wrong else []
+
+
+async def _make_deployment(client: PrefectClient, one: Wanted, fields: dict[str, Any]) -> None:
+    """Create or update one deployment; schedules that the file does not have go."""
     limit = one.limit or {}
     deployment_id = await client.create_deployment(
         flow_id=await client.create_flow(one.flow),
@@ -114,37 +195,55 @@ async def _make_deployment(client: PrefectClient, one: Wanted, release: Path) ->
         **fields,
     )
     await _drop_schedules(client, deployment_id, {s["slug"] for s in one.schedules})
-    return f"{'changed' if known else 'made'} deployment {name}: {len(one.schedules)} schedule(s)"
 
 
-def _fields(one: Wanted, release: Path) -> dict[str, Any]:
+def _fields(one: Wanted, release: Path, version: str) -> dict[str, Any]:
     """Return what a deployment says besides its schedules and its limit."""
     return {
         "entrypoint": one.entrypoint,
+        "version": version or None,
         "description": one.description,
         "tags": list(one.tags),
         "work_pool_name": one.pool,
         "parameters": dict(one.parameters),
         "parameter_openapi_schema": parameter_schema(one.flow).model_dump_for_openapi(),
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(release)}}],
-        "job_variables": {"env": dict(_ENVIRONMENT)},
+        # The step changes the folder, and Python looks for modules where it began: this says where instead.
+        "job_variables": {"env": {**_ENVIRONMENT, "PYTHONPATH": str(release)}},
     }
 
 
-def _as_wanted(known: DeploymentResponse, one: Wanted, fields: Mapping[str, Any]) -> bool:
-    """Whether a deployment on the server is what the file says, schedules and limit included."""
-    if known.paused or any(getattr(known, name) != value for name, value in fields.items()):
-        return False
-    limit = known.global_concurrency_limit
-    options = known.concurrency_options
+def _differs(known: DeploymentResponse, one: Wanted, fields: Mapping[str, Any]) -> list[str]:
+    """Return in what a deployment on the server is not what the file says, schedules and limit included."""
+    wrong = [_SAID.get(name, name) for name, value in fields.items() if getattr(known, name) != value]
+    wrong += ["it was paused"] if known.paused else []
+    limit, options = known.global_concurrency_limit, known.concurrency_options
     found = (limit.limit, options.collision_strategy.value) if limit and options else None
     wanted = (one.limit["limit"], one.limit["collision_strategy"]) if one.limit else None
-    return found == wanted and sorted(
+    wrong += ["limit"] if found != wanted else []
+    schedules = sorted((s["slug"], s["cron"], s["timezone"], s["active"]) for s in one.schedules)
+    wrong += ["schedules"] if _schedules(known) != schedules else []
+    return sorted(set(wrong))
+
+
+#: What people call what Prefect calls otherwise.
+_SAID = {
+    "version": "release",
+    "pull_steps": "release",
+    "job_variables": "release",
+    "parameter_openapi_schema": "parameters",
+    "work_pool_name": "work pool",
+}
+
+
+def _schedules(known: DeploymentResponse) -> list[tuple[Any, ...]]:
+    """Return the schedules of a deployment on the server; one that is no cron line is like none of ours."""
+    return sorted(
         (s.slug, s.schedule.cron, s.schedule.timezone, s.active)
         if isinstance(s.schedule, CronSchedule)
-        else ()
+        else ("", "", "", False)
         for s in known.schedules
-    ) == sorted((s["slug"], s["cron"], s["timezone"], s["active"]) for s in one.schedules)
+    )
 
 
 def _cron(declared: Mapping[str, Any]) -> CronSchedule:
@@ -159,19 +258,22 @@ async def _drop_schedules(client: PrefectClient, deployment_id: UUID, slugs: set
             await client.delete_deployment_schedule(deployment_id, schedule.id)
 
 
-async def _remove_gone(client: PrefectClient, kept: set[tuple[str, str]]) -> list[str]:
-    """Remove deployments of ours that the file no longer has."""
+async def _gone(client: PrefectClient, kept: set[tuple[str, str]]) -> list[Change]:
+    """Return deployments of ours that the file no longer has."""
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[OURS]))
-    done = []
-    for deployment in await client.read_deployments(deployment_filter=ours):
+    found = []
+    for deployment in await client.read_deployments(deployment_filter=ours, limit=_PAGE):
         flow = await client.read_flow(deployment.flow_id)
         if (flow.name, deployment.name) not in kept:
-            await client.delete_deployment(deployment.id)
-            done.append(f"removed deployment {flow.name}/{deployment.name}")
-    return done
+            remove = partial(client.delete_deployment, deployment.id)
+            found.append(_change(_REMOVE, f"deployment {flow.name}/{deployment.name}", remove))
+    return found
 
 
-async def _watch_runs(client: PrefectClient, silence: timedelta) -> str:
+# The automation -------------------------------------------------------------------------------------
+
+
+async def _watch(client: PrefectClient, silence: timedelta) -> list[Change]:
     """Let the server mark runs as crashed whose process died with everybody who could have said so."""
     wanted = AutomationCore(
         name=DEAD_RUNS,
@@ -195,11 +297,16 @@ async def _watch_runs(client: PrefectClient, silence: timedelta) -> str:
     )
     known = await client.read_automations_by_name(DEAD_RUNS)
     if [_essence(one) for one in known] == [_essence(wanted)]:
-        return ""
-    for one in known:
-        await client.delete_automation(one.id)
+        return []
+    ids = [one.id for one in known]
+    return [_change(_MAKE, f"automation “{DEAD_RUNS}”", partial(_make_automation, client, wanted, ids))]
+
+
+async def _make_automation(client: PrefectClient, wanted: AutomationCore, old: Sequence[UUID]) -> None:
+    """Put an automation in the place of those that bear its name."""
+    for one in old:
+        await client.delete_automation(one)
     await client.create_automation(wanted)
-    return f"made automation “{DEAD_RUNS}”"
 
 
 def _essence(automation: AutomationCore) -> dict[str, Any]:

@@ -34,7 +34,7 @@ LARGE = (
 )
 
 #: Whose commands start by themselves.
-BY_ITSELF = ("operating", "backups")
+BY_ITSELF = ("operating", "releasing", "backups")
 
 
 def takes(words: Sequence[str]) -> bool:

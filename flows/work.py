@@ -35,10 +35,12 @@ from flows.projector import NotDeployed, project, remember, run_for
 from flows.standing import waiting
 from infra.database import connection_url
 from infra.errors import HosoError, Unavailable
+from infra.release import release_name
 from infra.services import services
 from tasks.dossier import outbox
 from tasks.dossier.moves import WAKE
 from tasks.exchange.books import WAKE as POST
+from tasks.releases.current import current
 
 log = logging.getLogger("hoso.work")
 
@@ -46,6 +48,8 @@ log = logging.getLogger("hoso.work")
 ROOM = 4
 #: Seconds after which it looks for work although nobody woke it.
 LOOK = 5.0
+#: Seconds after which a worker of a release that is not deployed yet looks whether it is.
+LOOK_FOR_RELEASE = 1.0
 #: Seconds between two comparisons of every open dossier with its run, and the share of its time that
 #: comparing may take where there are very many.
 COMPARE = 15.0
@@ -74,7 +78,6 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(3 * ROOM, thread_name_prefix="step"))
         silence_waiting()
-        log.info("worker %s looks for dossiers", owner())
         # Leases renew themselves and tell Prefect that their run is alive, so the engine need not, with a
         # thread a leg. Two clients serve all legs, because making one takes as long as five requests.
         quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
@@ -83,7 +86,11 @@ class Worker:
                 await self._work(context.client)
 
     async def _work(self, client: PrefectClient) -> None:
-        """Look for dossiers until told to stop."""
+        """Look for dossiers until told to stop, from the moment on at which this release is the one that works."""
+        await self._wait_for_release()
+        if self._stopping:
+            return
+        log.info("worker %s looks for dossiers", owner())
         side = [
             asyncio.create_task(self._listen()),
             asyncio.create_task(self._compare(client)),
@@ -98,6 +105,26 @@ class Worker:
             one.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
 
+    async def _wait_for_release(self) -> None:
+        """Wait while another release works; a new worker is started before the old one ends."""
+        said = False
+        while not self._stopping and not await self._is_current():
+            if not said:
+                log.info("worker %s of release %s waits until it is deployed", owner(), release_name())
+            said = True
+            self._woken.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_FOR_RELEASE)
+
+    async def _is_current(self) -> bool:
+        """Whether this program's release is the one that works; before the first was deployed every one does."""
+        try:
+            working = await asyncio.to_thread(current)
+        except Unavailable as error:
+            log.warning("%s", error)
+            return False
+        return working is None or working.name == release_name()
+
     def stop(self) -> None:
         """Take nothing more; may be called from any thread, and before the work has begun."""
         self._stopping = True
@@ -110,6 +137,11 @@ class Worker:
         if room <= 0 or self._stopping:
             return
         try:
+            working = await asyncio.to_thread(current)
+            if working is not None and working.name != release_name():
+                log.info("release %s works now; this worker ends", working.name or "nobody's")
+                self.stop()
+                return
             leases = await asyncio.to_thread(outbox.take, owner(), room)
         except Unavailable as error:
             log.warning("%s", error)

@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from infra.errors import Unavailable
+from infra.release import newest_revision
 from infra.settings import Settings, read_secret
 
 if TYPE_CHECKING:
@@ -193,20 +194,41 @@ class DatabaseClock:
         return self.database.now()
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings) -> bool:
     """
     Bring the schema to the newest revision; doing it again changes nothing.
 
+    Returns whether the schema is this release's now; `False`: it is a later release's, which a release that
+    comes back works with, and it is left as it is.
     Runs as the administrator, because the first revision makes the roles `hoso_owner` (owns every
     table) and `hoso_app` (what the application is), with the passwords from their secret files.
     """
     from alembic import command
     from alembic.config import Config
 
+    if _revision(settings) > newest_revision():
+        return False
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["settings"] = settings
     command.upgrade(config, "head")
+    return True
+
+
+def _revision(settings: Settings) -> str:
+    """Return the schema's revision as the administrator sees it; empty before the first migration."""
+    url = connection_url(settings.database_admin_url, settings.database_admin_password_file)
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        with _translated(), engine.connect() as connection:
+            known = connection.execute(text("select to_regclass('alembic_version')")).scalar_one()
+            if known is None:
+                return ""
+            return str(
+                connection.execute(text("select max(version_num) from alembic_version")).scalar_one() or ""
+            )
+    finally:
+        engine.dispose()
 
 
 def holds_owner(settings: Settings) -> bool:

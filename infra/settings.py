@@ -171,6 +171,8 @@ class Settings(BaseModel):
     report_kinds: str = "month,quarter,half-year,year"
     #: The office that makes and signs the reports on every office besides; empty: nobody does.
     report_office: str = ""
+    #: Lives of this installation's own dossiers, which a release is tried on besides those that it brings.
+    lives_file: Path | None = None
 
     #: What this history is called in its entries; it never changes once the first entry is written.
     history_log: str = "hoso"

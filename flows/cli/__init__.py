@@ -61,6 +61,7 @@ ROOMS = {
     "register": ("register",),
     "office": ("office",),
     "procedures": ("procedure",),
+    "lives": ("lives",),
     "rounds": ("registration",),
     "registering": ("registration",),
     "consolidating": ("registration",),
@@ -72,7 +73,8 @@ ROOMS = {
     "certificates": ("certificate", "token"),
     "impact": ("certificate",),
     "batching": ("batch",),
-    "operating": ("work", "deploy", "project", "retry", "probe", "migrate", "demo", "bench", "bench-latency"),
+    "releasing": ("deploy", "drain"),
+    "operating": ("work", "project", "retry", "probe", "migrate", "demo", "bench", "bench-latency"),
 }
 
 

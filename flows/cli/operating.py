@@ -29,48 +29,6 @@ def work() -> None:
 
 
 @app.command()
-def deploy(
-    file: Annotated[Path, typer.Option("--file", help="The declaration of deployments.")] = Path(
-        "prefect.yaml"
-    ),
-    check: Annotated[bool, typer.Option("--check", help="Only check the file; reach no server.")] = False,
-    release: Annotated[Path, typer.Option("--release", help="The directory whose code runs use.")] = Path(),
-    as_json: AsJson = False,
-) -> None:
-    """Check prefect.yaml strictly and make the Prefect server agree with it; what is gone is removed."""
-    from flows.prefect_api import prepare
-
-    prepare()
-    import httpx
-    from prefect.client.orchestration import get_client
-
-    from flows.deploying import reconcile
-    from flows.deployments import read_deployments
-
-    wanted = read_deployments(file)
-    if check:
-        show(
-            {"deployments": len(wanted)},
-            as_json=as_json,
-            text=f"{file}: {len(wanted)} deployments, well formed",
-        )
-        return
-
-    async def go() -> list[str]:
-        """Reconcile over one connection."""
-        async with get_client() as client:
-            return await reconcile(client, wanted, release=release.resolve())
-
-    try:
-        done = asyncio.run(go())
-    except httpx.TransportError as error:
-        raise Unavailable(
-            f"the Prefect server at {services().settings.prefect_api_url} does not answer"
-        ) from error
-    show(done, as_json=as_json, text="\n".join(done) or "the server agrees with the file already")
-
-
-@app.command()
 def project(as_json: AsJson = False) -> None:
     """Compare every dossier with its Prefect run now and set wrong ones right."""
     from flows.prefect_api import prepare
@@ -126,8 +84,10 @@ def migrate() -> None:
     """Bring the database's schema to this release's."""
     from infra.database import migrate as go
 
-    go(services().settings)
-    say("the schema is up to date")
+    if go(services().settings):
+        say("the schema is up to date")
+    else:
+        say("the schema is a later release's, with which this one works; it stays as it is")
 
 
 @app.command()

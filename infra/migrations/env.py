@@ -28,6 +28,7 @@ import tasks.locking.tables
 import tasks.people.tables
 import tasks.reconciliation.tables
 import tasks.registration.tables
+import tasks.releases.tables
 import tasks.reporting.tables
 import tasks.signing.tables
 import tasks.supervision.tables  # noqa: F401  the metadata is complete once all tables are imported

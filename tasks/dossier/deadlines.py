@@ -63,6 +63,12 @@ def resumed_due(
     return calendar.closing(calendar.add_working_days(local(due).date(), lost))
 
 
+def postponed_due(due: datetime, moment: datetime, days: int, calendar: Calendar) -> datetime:
+    """Return a new promised time (DOS-17): `days` working days after the promised one, or after today if it is over."""
+    start = max(local(due).date(), local(moment).date())
+    return calendar.closing(calendar.add_working_days(start, days))
+
+
 def check_extension(days: int, limit: TimeLimit, *, agreed_in_writing: bool) -> None:
     """Refuse more extra days than CERT-18 allows without the applicant's written agreement."""
     if days > limit.extension_days and not agreed_in_writing:

@@ -186,6 +186,7 @@ ACTS: Mapping[str, Act] = {
     "procedure diff": _PEOPLE,
     "procedure export": _PEOPLE,
     "procedure import": _PEOPLE,
+    "lives record": _PEOPLE,
 }
 
 #: Commands that ask for no login, and what they need instead. Whoever has a machine's credentials can do the same
@@ -199,6 +200,8 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "verify": "nothing: it opens no database",
     "office list": "nothing: it is public",
     "procedure check": "nothing: it reads a file",
+    "lives check": "nothing: it reads a file",
+    "lives accept": "nothing: it writes a file",
     "registration forms": "nothing: it is public",
     "registration template": "nothing: it is an empty form",
     "no-shows": "a worker's credentials",
@@ -218,7 +221,8 @@ WITHOUT_LOGIN: Mapping[str, str] = {
     "register seal": "the PIN file of the agency's seal",
     "report seal": "the PIN file of the agency's seal",
     "registration seal": "the PIN file of the agency's seal",
-    "deploy": "the Prefect server",
+    "deploy": "the Prefect server, and a worker's credentials",
+    "drain": "the Prefect server, and a worker's credentials",
     "migrate": "the password of the database's administrator",
     "desk make": "the password of the database's administrator",
     "desk end": "the password of the database's administrator",

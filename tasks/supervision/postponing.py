@@ -10,8 +10,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
-from tasks.dossier.calendar import local
-from tasks.dossier.deadlines import check_extension
+from tasks.dossier.deadlines import check_extension, postponed_due
 from tasks.dossier.moves import (
     Actor,
     Telling,
@@ -58,8 +57,7 @@ def postpone(code: str, days: int, reason: str, *, by: Actor, agreed: bool = Fal
         )
         calendar = office_of(session, dossier.office).calendar()
         promised = dossier.due_at or now(session)
-        start = max(local(promised).date(), local(now(session)).date())
-        until = calendar.closing(calendar.add_working_days(start, days))
+        until = postponed_due(promised, now(session), days, calendar)
         facts: dict[str, Json] = {
             "days": days,
             "promised": promised.isoformat(),

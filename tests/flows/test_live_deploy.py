@@ -62,17 +62,24 @@ def test_what_is_gone_from_the_file_is_removed_and_a_foreign_deployment_stays(
         "tags": ["managed-by:hoso"],
         "work_pool": {"name": "hoso"},
     }
-    made = office.hoso("deploy", "--file", declared(tmp_path, extra), "--json")
+    file = declared(tmp_path, extra)
+    planned = office.hoso("deploy", "--plan", "--file", file, "--json")
+    assert planned.json == [
+        "change deployment sweep/sweep: 2 schedule(s); schedules",
+        "make deployment sweep/second-look: 0 schedule(s)",
+    ]
+    assert on_server(office) == before, "a plan changes nothing"
+    made = office.hoso("deploy", "--file", file, "--json")
     assert made.code == 0, made.err
     assert made.json == [
-        "changed deployment sweep/sweep: 2 schedule(s)",
+        "changed deployment sweep/sweep: 2 schedule(s); schedules",
         "made deployment sweep/second-look: 0 schedule(s)",
     ]
     slugs = {s["slug"] for s in on_server(office)["sweep"]["schedules"]}
     assert slugs == {"every-ten-minutes", "at-noon"}
     said = office.hoso("deploy", "--json")
     assert said.json == [
-        "changed deployment sweep/sweep: 1 schedule(s)",
+        "changed deployment sweep/sweep: 1 schedule(s); schedules",
         "removed deployment sweep/second-look",
     ]
     after = on_server(office)
@@ -101,7 +108,7 @@ def test_what_somebody_changed_in_the_ui_is_as_declared_again(office: Live) -> N
     office.api("PATCH", f"/deployments/{sweep['id']}/schedules/{schedule['id']}", active=False)
     office.api("PATCH", f"/deployments/{sweep['id']}", paused=True)
     said = office.hoso("deploy", "--json")
-    assert said.json == ["changed deployment sweep/sweep: 1 schedule(s)"]
+    assert said.json == ["changed deployment sweep/sweep: 1 schedule(s); it was paused, schedules"]
     after = office.api("GET", "/deployments/name/sweep/sweep")
     assert not after["paused"]
     assert [s["active"] for s in after["schedules"]] == [True]

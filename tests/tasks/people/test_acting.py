@@ -181,6 +181,7 @@ def test_every_act_of_a_command_is_tried_and_every_command_is_an_act_public_or_t
         "person",
         "office",
         "procedure",
+        "lives",
         "registration",
         "certificate",
         "token",
