@@ -29,7 +29,7 @@ log = logging.getLogger("hoso.batches")
 #: The deployment that takes up a batch whose run died.
 AGAIN = "batch-again/batch-again"
 #: For how long a run may be pending before it is cancelled, so that its slot is free.
-STUCK = timedelta(minutes=10)
+STUCK = timedelta(minutes=2)
 
 
 async def watch_batches(client: PrefectClient, *, stuck: timedelta = STUCK) -> int:
@@ -59,7 +59,7 @@ async def _cancel_stuck(client: PrefectClient, stuck: timedelta) -> int:
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING]))
         ),
-        flow_filter=FlowFilter(name=FlowFilterName(any_=list(_ENDING))),
+        flow_filter=FlowFilter(name=FlowFilterName(any_=list(ENDING))),
         deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[OURS])),
     )
     cancelled = 0
@@ -73,8 +73,8 @@ async def _cancel_stuck(client: PrefectClient, stuck: timedelta) -> int:
     return cancelled
 
 
-#: Flows whose runs begin at once or never; a dossier's own run waits for the applicant as long as it takes.
-_ENDING = (
+#: Flows whose runs begin at once or never: all but those of dossiers and documents, which wait as long as it takes.
+ENDING = (
     "certification-batch",
     "sealing-batch",
     "delivery-batch",
@@ -86,4 +86,16 @@ _ENDING = (
     "checkpoint",
     "certificates",
     "preservation",
+    "register-reminder",
+    "reconciliation",
+    "erasure",
+    "standing-list",
+    "fixity",
+    "board",
+    "day-sheet",
+    "overdue",
+    "post",
+    "exchange-books",
+    "health",
+    "reports",
 )

@@ -31,7 +31,7 @@ from flows.blocks import carry_block
 from flows.deploying import URGENT
 from flows.errands import owner
 from flows.projector import project
-from flows.running import step
+from flows.running import maintained, step
 from infra.environment import environment
 from infra.errors import Unavailable
 from infra.services import services
@@ -40,6 +40,7 @@ from tasks.batches.faults import Fault
 from tasks.batches.records import ChunkLease, Outcome
 from tasks.batches.rules import Kind, Result, alike, newest_slot, night_slot, told
 from tasks.batches.tables import BatchChunkRow, BatchRow
+from tasks.dossier.maintenance import is_maintained
 from tasks.dossier.moves import SYSTEM, Actor
 from tasks.dossier.papers import store_content
 
@@ -126,8 +127,10 @@ class _Chunk:
             row = await asyncio.to_thread(records.batch_row, batch)
             if row.paused_by == 0:
                 return False
-            if row.paused_by not in (None, number):
-                await asyncio.sleep(_LOOK)  # Another chunk tries whether the fault is gone.
+            if row.paused_by not in (None, number) or await asyncio.to_thread(is_maintained):
+                await asyncio.sleep(
+                    _LOOK
+                )  # Another chunk tries whether the fault is gone; or nothing is begun now.
                 continue
             room = 1 if row.paused_by == number else services().settings.batch_block
             codes = await asyncio.to_thread(records.unfinished, batch, number, room)
@@ -322,7 +325,7 @@ async def _carry_chunks(client: PrefectClient, batch: int, progress: Progress) -
             # A run of its own would take longer to start than what there is to do.
             await carry_chunk(batch, chunks[0].number)
             continue
-        if row.paused_by != 0:
+        if row.paused_by != 0 and not await asyncio.to_thread(is_maintained):
             idle = [chunk for chunk in open_chunks if chunk not in busy]
             for chunk in idle[: max(0, parallel() - len(busy))]:
                 started[chunk.number] = moment
@@ -366,6 +369,8 @@ async def _by_the_clock(kind: Kind, office: str, procedure: str, limit: int, *, 
     """Run the batches of a kind that are due at their offices, or the one of a named office now."""
     if dry_run:
         return await _would_do(kind, office, procedure, limit)
+    if await asyncio.to_thread(is_maintained):
+        return maintained()
     numbers = []
     for data in await asyncio.to_thread(records.offices):
         if office and data.code != office:

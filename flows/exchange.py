@@ -24,10 +24,11 @@ from prefect.states import Completed
 from sqlmodel import col, or_, select
 
 from flows.projector import NotDeployed
-from flows.running import Aside, step
+from flows.running import Aside, by_the_clock, step
 from infra.database import now
 from infra.errors import HosoError
 from infra.services import services
+from tasks.dossier.maintenance import is_maintained
 from tasks.exchange import books, looking, sending
 from tasks.exchange.post import carry_post
 from tasks.exchange.reconciling import Compared, compare_books
@@ -72,7 +73,7 @@ class Postman:
         while True:
             self.woken.clear()
             try:
-                while True:
+                while not await asyncio.to_thread(is_maintained):
                     done = await asyncio.to_thread(carry_post)
                     if not done.sent and not done.taken:
                         break
@@ -108,7 +109,7 @@ async def show_document(code: str) -> State[None]:
     return _state((await asyncio.to_thread(_pictures, [code]))[0])
 
 
-@flow(name="post", persist_result=False)
+@by_the_clock("post")
 async def second_look() -> State[None]:
     """Send and take in what no warm worker did, and set every document's run right."""
     done = await asyncio.to_thread(carry_post)
@@ -117,7 +118,7 @@ async def second_look() -> State[None]:
     return Completed(message=f"{done.sent} packages sent, {done.taken} taken in, {wrong} runs set right")
 
 
-@flow(name="exchange-books", persist_result=False)
+@by_the_clock("exchange-books")
 async def compare_with_axis() -> State[None]:
     """Compare what we sent with what the axis has, and send again what it does not know."""
     found: Compared = await asyncio.to_thread(compare_books)

@@ -15,13 +15,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
+from prefect.flows import Flow
+from prefect.states import Completed
 from prefect.tasks import Task
 
+from infra import logs
 from infra.errors import Broken, HosoError
+from infra.services import services
+from tasks.dossier.maintenance import is_maintained
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +35,28 @@ log = logging.getLogger("hoso.running")
 
 #: Seconds between the tries of a step within a leg; a longer trouble is left to the outbox.
 PATIENCE: list[float] = [0.5, 2.0]
+
+
+def by_the_clock(name: str) -> Callable[[Callable[P, Awaitable[State[None]]]], Flow[P, Any]]:
+    """Return what makes a flow named `name` that begins nothing while the system is being maintained (OPS-01)."""
+
+    def make(work: Callable[P, Awaitable[State[None]]]) -> Flow[P, Any]:
+        @functools.wraps(work)
+        async def unless_maintained(*args: P.args, **kwargs: P.kwargs) -> State[None]:
+            if services().settings.log_format == "json":
+                logs.begin(services().settings)  # A process of the pool's has Prefect's own way of logging.
+            if await asyncio.to_thread(is_maintained):
+                return maintained()
+            return await work(*args, **kwargs)
+
+        return flow(name=name, persist_result=False)(unless_maintained)
+
+    return make
+
+
+def maintained() -> State[None]:
+    """Return the end of a run that began nothing, because the system is being maintained."""
+    return Completed(name="Maintenance", message="the system is being maintained; the next run does the work")
 
 
 class StepAhead(Exception):
@@ -129,7 +156,8 @@ def _in_thread(work: Callable[P, R]) -> Callable[P, Awaitable[R]]:
     @functools.wraps(work)
     async def in_thread(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await asyncio.to_thread(work, *args, **kwargs)
+            with logs.about(step=work.__name__):
+                return await asyncio.to_thread(work, *args, **kwargs)
         except HosoError:
             raise
         except Exception as error:

@@ -12,6 +12,7 @@ from prefect.states import Completed, Failed
 from sqlmodel import select
 
 from flows.boards import render_board, render_day
+from flows.running import by_the_clock
 from infra.errors import HosoError
 from infra.services import services
 from tasks.dossier.calendar import local
@@ -59,7 +60,7 @@ def _today() -> tuple[datetime, list[Hour]]:
         return at, day_sheet(session, at.date())
 
 
-@flow(name="overdue", persist_result=False)
+@by_the_clock("overdue")
 async def overdue() -> State[None]:
     """Tell every office what nears its time or is late, and its superior what is late for long."""
     said, failed = [], []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -14,6 +13,7 @@ from prefect.states import Completed, Failed
 from flows.dossier import carry
 from flows.errands import Errand, owner
 from flows.projector import project
+from flows.running import by_the_clock
 from infra.errors import HosoError, Unavailable
 from tasks.appointment.acts import keep_no_shows
 from tasks.archival.checkpoints import keep_checkpoint
@@ -29,7 +29,7 @@ from tasks.issued.lists import make_list
 from tasks.locking.reminding import remind_of_registers
 
 
-@flow(name="sweep", persist_result=False)
+@by_the_clock("sweep")
 async def sweep(limit: int = 200) -> State[None]:
     """Carry on up to `limit` dossiers that are due and nobody took, then set every run right."""
     carried = 0
@@ -43,14 +43,14 @@ async def sweep(limit: int = 200) -> State[None]:
     return Completed(message=f"{carried} dossiers carried on, {wrong} runs set right")
 
 
-@flow(name="no-shows", persist_result=False)
+@by_the_clock("no-shows")
 async def no_shows() -> State[None]:
     """End the booked dossiers whose applicant did not come."""
     ended = await asyncio.to_thread(keep_no_shows)
     return Completed(message=f"{len(ended)} no-shows")
 
 
-@flow(name="checkpoint", persist_result=False)
+@by_the_clock("checkpoint")
 async def checkpoint() -> State[None]:
     """Sign the history as it stands, and bring the checkpoint to the authority, the archive and the witness."""
     kept = await asyncio.to_thread(keep_checkpoint)
@@ -60,7 +60,7 @@ async def checkpoint() -> State[None]:
     return Completed(message=said)
 
 
-@flow(name="standing-list", persist_result=False)
+@by_the_clock("standing-list")
 async def standing_list() -> State[None]:
     """Sign which results stand now, and lay the list into the archive."""
     made = await asyncio.to_thread(make_list)
@@ -69,7 +69,7 @@ async def standing_list() -> State[None]:
     )
 
 
-@flow(name="register-reminder", persist_result=False)
+@by_the_clock("register-reminder")
 async def register_reminder() -> State[None]:
     """Remind every office of registers whose year is over and that nobody has locked."""
     failed = await asyncio.to_thread(remind_of_registers)
@@ -78,7 +78,7 @@ async def register_reminder() -> State[None]:
     return Completed(message="every office that must lock a register was told")
 
 
-@flow(name="erasure", persist_result=False)
+@by_the_clock("erasure")
 async def erase_what_is_due() -> State[None]:
     """Erase what is personal about dossiers whose period is over; FAILED names those that are left."""
     erased, left = 0, []
@@ -93,7 +93,7 @@ async def erase_what_is_due() -> State[None]:
     return Completed(message=f"{erased} dossiers erased")
 
 
-@flow(name="certificates", persist_result=False)
+@by_the_clock("certificates")
 async def certificates() -> State[None]:
     """End what has expired, warn of what ends within 90, 60 or 30 days, and ask for what must be revoked."""
     seen = await asyncio.to_thread(watch)
@@ -109,7 +109,7 @@ async def _show(codes: Sequence[str] | None) -> int:
         return await project(client, codes)
 
 
-@flow(name="preservation", persist_result=False)
+@by_the_clock("preservation")
 async def preserve() -> State[None]:
     """Renew every document whose evidence ends soon, and lay it beside its package; FAILED names what is left."""
     renewed, left = 0, []
@@ -125,7 +125,7 @@ async def preserve() -> State[None]:
     return Completed(message=f"{renewed} documents renewed")
 
 
-@flow(name="fixity", persist_result=False)
+@by_the_clock("fixity")
 async def fixity() -> State[None]:
     """Renew locks that must not end, read a share of archive and history again; FAILED names what differs."""
     renewed = await asyncio.to_thread(renew_locks)

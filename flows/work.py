@@ -33,6 +33,7 @@ from flows.exchange import Postman
 from flows.prefect_api import silence_waiting
 from flows.projector import NotDeployed, project, remember, run_for
 from flows.standing import waiting
+from infra import logs
 from infra.database import connection_url
 from infra.errors import HosoError, Unavailable
 from infra.release import release_name
@@ -40,6 +41,7 @@ from infra.services import services
 from tasks.dossier import outbox
 from tasks.dossier.moves import WAKE
 from tasks.exchange.books import WAKE as POST
+from tasks.health.metrics import count_leg, serve_figures
 from tasks.releases.current import current
 
 log = logging.getLogger("hoso.work")
@@ -160,8 +162,10 @@ class Worker:
         """Carry one dossier, shown in Prefect if it answers, and without it if not."""
         code = errand.lease.code
         try:
-            if not self._prefect_answers() or not await self._carry_shown(client, errand):
-                await errand.run(dossier.carry)
+            with logs.about(dossier=code):
+                if not self._prefect_answers() or not await self._carry_shown(client, errand):
+                    await errand.run(dossier.carry)
+            count_leg(errand.error)
         except HosoError as error:
             # The lease runs out and another look follows; nothing is lost.
             log.warning("dossier %s: %s", code, error)
@@ -265,10 +269,8 @@ def _bare(run: FlowRun) -> FlowRun:
 
 def work() -> None:
     """Work until told to stop by SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("hoso").setLevel(logging.INFO)
-    for noisy in ("httpx", "httpcore", "prefect"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logs.begin(services().settings)
+    serve_figures(services().settings.metrics_listen)
     worker = Worker()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: worker.stop())

@@ -9,7 +9,7 @@ parts in their place for a while; tasks called directly and in worker threads bo
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from infra.object_store import ObjectStore
     from infra.portal import Portal
     from infra.revocation import Revocation
+    from infra.revocation.http import HttpRevocation
     from infra.timestamp import Timestamps
     from infra.token import Token
 
@@ -109,21 +110,30 @@ class Services:
     @cached_property
     def timestamps(self) -> Timestamps:
         """The time-stamping authorities, the preferred one first."""
+        chosen = self.settings
+        urls = [url for url in (chosen.tsa_url, chosen.tsa_second_url) if url]
+        return self.timestamps_of(urls, seconds=chosen.tsa_seconds)
+
+    def timestamps_of(self, urls: Sequence[str], *, seconds: float) -> Timestamps:
+        """Return authorities at some addresses, each with so many seconds for a time-stamp."""
         from infra.timestamp.http import HttpTimestamps
 
-        chosen = self.settings
         return HttpTimestamps(
-            [url for url in (chosen.tsa_url, chosen.tsa_second_url) if url],
+            urls,
             anchors=self.anchors,
             chain=self.chain,
-            seconds=chosen.tsa_seconds,
-            policy=chosen.tsa_policy or None,
+            seconds=seconds,
+            policy=self.settings.tsa_policy or None,
             revocation=self.revocation,
         )
 
     @cached_property
     def revocation(self) -> Revocation:
         """Who is asked about revocation."""
+        return self.revocation_of(seconds=self.settings.revocation_seconds)
+
+    def revocation_of(self, *, seconds: float) -> HttpRevocation:
+        """Return those who are asked about revocation, with so many seconds for an answer; they know none yet."""
         from infra.revocation.http import HttpRevocation
 
         chosen = self.settings
@@ -131,7 +141,7 @@ class Services:
         return HttpRevocation(
             hosts=[host for host in chosen.revocation_hosts.split(",") if host],
             rewrite={name: place for name, _, place in pairs},
-            seconds=chosen.revocation_seconds,
+            seconds=seconds,
             limit_bytes=chosen.revocation_limit_bytes,
             kept_seconds=chosen.revocation_kept_seconds,
         )

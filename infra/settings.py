@@ -25,6 +25,10 @@ class Settings(BaseModel):
 
     #: Where run data lives (sockets, logs, manifests, demo results).
     var_dir: Path = Path("var")
+    #: Logs as `text` for people, or one line of `json` for each for programs.
+    log_format: Literal["text", "json"] = "text"
+    #: Where the warm worker gives its figures to Prometheus, as `host:port`; empty: nowhere.
+    metrics_listen: str = ""
 
     #: PostgreSQL, without passwords: `postgresql+psycopg://hoso_app@127.0.0.1:5432/hoso`.
     database_url: str = ""
@@ -135,6 +139,10 @@ class Settings(BaseModel):
     #: When an urgent one is late: so many minutes after its signing (EXC-05) [M].
     axis_urgent_minutes: int = 30
 
+    #: Hours that the newest base copy of the database may be old, and percent of a disk that must be free.
+    backup_hours: float = 26.0
+    disk_free_percent: float = 10.0
+
     #: The Prefect server's API, and the address of its page for people.
     prefect_api_url: str = ""
     prefect_ui_url: str = ""
@@ -194,8 +202,12 @@ class Settings(BaseModel):
     #: Hours after which a login ends, and minutes without a command after which it ends.
     login_hours: float = 8.0
     login_idle_minutes: float = 30.0
-    #: Wrong passwords in a row after which only an administrator lets the person log in again.
+    #: Wrong passwords in a row after which only an administrator lets the person log in again at that desk.
     login_failures: int = 10
+    #: Wrong passwords of everybody within ten minutes, and of one person within a day, from which on nobody
+    #: (or not this person) logs in at a desk where the person did not log in before; other desks go on.
+    login_failures_together: int = 60
+    login_failures_elsewhere: int = 30
     #: Hours that an enrolment code may be used.
     enrolment_hours: float = 24.0
     #: What a password costs to check: Argon2id's memory in KiB, passes and lanes (RFC 9106 §4, second choice).

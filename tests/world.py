@@ -62,6 +62,7 @@ from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening
 from tasks.dossier.tables import DossierRow, OfficeRow, OriginalRow
 from tasks.evidence.steps import lift_for_release
+from tasks.people.desk import hash_of_token
 from tasks.people.logins import open_login
 from tasks.people.persons import load_people, works_here
 from tasks.signing.authorising import Signer
@@ -85,8 +86,8 @@ IMAGES = Path(__file__).resolve().parents[1] / "infra" / "stack" / "sample_offic
 RETURN = "return-of-result"
 
 #: Commands that nobody needs a login for.
-OPEN = {"login", "logout", "password", "desk", "office", "procedure", "status", "no-shows", "seal", "deploy", "work",
-        "project", "probe", "migrate", "demo", "bench", "bench-latency"}  # fmt: skip
+OPEN = {"login", "logout", "password", "desk", "office", "procedure", "status", "no-shows", "seal", "deploy", "drain", "work",
+        "project", "probe", "history", "reconcile", "fixity", "standing", "migrate", "demo", "bench", "bench-latency"}  # fmt: skip
 ALL_DAY = {day: [{"opens": "00:00:00", "closes": "23:59:59"}] for day in range(1, 8)}
 
 
@@ -196,12 +197,17 @@ class World:
     def desk(self, office: str, staff: str) -> Path:
         """Return the session file of somebody who is logged in; the login is opened once."""
         file = self.root / "desks" / f"{office}-{staff}"
-        if not file.exists():
+        if not file.exists() or self._is_over(file):
             with self._at(file), self.parts.database.transaction() as session:
                 person = works_here(session, office, staff)
                 assert person is not None, f"nobody is {office}/{staff}"
                 open_login(session, person, "password")
         return file
+
+    def _is_over(self, desk: Path) -> bool:
+        """Whether a person's roles were changed, which ended the login of this desk."""
+        token = hash_of_token(desk.read_text(encoding="utf-8").strip())
+        return bool(self.ask("select 1 from login where token_sha256 = :t and ended_by = 'role'", t=token))
 
     @contextmanager
     def _at(self, desk: Path) -> Iterator[None]:
@@ -299,6 +305,8 @@ class World:
         growing = {"history_entry", "history_payload", "certificate", "login"}
         found: dict[str, object] = {}
         for name, count_of in self.counts().items():
+            if name == "reading":
+                continue  # That somebody looked changes nothing.
             query = f"select md5(coalesce(string_agg(t::text, ' ' order by t::text), '')) from {name} t"
             found[name] = count_of if name in growing else self.ask(query)[0][0]
         return found

@@ -39,7 +39,7 @@ _LIKE_A_CODE = re.compile(r"[0-9A-Z.]+-\d{6,8}-\d{4,7}")
 #: Which module adds which commands; only the one that is asked for is loaded, because loading costs time.
 ROOMS = {
     "desks": ("desk",),
-    "people": ("login", "logout", "whoami", "password", "person"),
+    "people": ("login", "logout", "whoami", "password", "person", "readings"),
     "booking": ("book", "move", "cancel", "no-shows"),
     "counter": ("receive", "supply", "pay", "examine", "correct"),
     "ordering": ("order",),
@@ -73,8 +73,10 @@ ROOMS = {
     "certificates": ("certificate", "token"),
     "impact": ("certificate",),
     "batching": ("batch",),
+    "overriding": ("causes", "retry", "release", "maintenance"),
+    "health": ("doctor", "metrics"),
     "releasing": ("deploy", "drain"),
-    "operating": ("work", "project", "retry", "probe", "migrate", "demo", "bench", "bench-latency"),
+    "operating": ("work", "project", "probe", "migrate", "demo", "bench", "bench-latency"),
 }
 
 

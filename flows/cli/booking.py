@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
+from flows.cli.desk import operator
 from flows.cli.printing import AsJson, say, show
 from flows.cli.private import Person, applicant
 from infra.clock import HANOI
@@ -106,5 +107,6 @@ def cancel(code: str, as_json: AsJson = False) -> None:
 @app.command("no-shows")
 def no_shows(as_json: AsJson = False) -> None:
     """End the booked dossiers whose slot is over by an hour."""
+    operator("no-shows")
     ended = acts.keep_no_shows()
     show(ended, as_json=as_json, text="\n".join(ended) or "nobody was missing")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.desk import operator
 from flows.cli.exchanging import exchange_app
 from flows.cli.printing import AsJson, say, show, table
 from flows.cli.rounds import content_of
@@ -65,6 +66,7 @@ def post(as_json: AsJson = False) -> None:
     """Send what is due and fetch what waits, once (the worker does so by itself)."""
     from tasks.exchange.post import carry_post
 
+    operator("exchange post")
     done = carry_post()
     text = f"{done.sent} packages sent, {done.taken} taken in"
     show({"sent": done.sent, "taken": done.taken}, as_json=as_json, text=text)

@@ -14,7 +14,7 @@ from infra.errors import Forbidden
 from infra.private_file import read_private
 from infra.services import services
 from tasks.dossier.moves import Actor
-from tasks.people.acting import acting
+from tasks.people.acting import acting, scope
 from tasks.people.desk import logged_in
 from tasks.people.rules import EVERY
 
@@ -37,6 +37,22 @@ def administrator(session: Session, act: str, *, office: str = EVERY) -> Actor:
             return ENGINEER
         raise
     return acting(session, me, act, office=office)
+
+
+def operator(act: str) -> Actor:
+    """
+    Return who may do an act of those who run the system, before it begins: somebody by name, or an engineer.
+
+    Raises `Forbidden`: LOGIN-01, AUTH-06 and, where the act changes something, OPS-01.
+    """
+    try:
+        me = logged_in()
+    except Forbidden as error:
+        if error.rule == "LOGIN-01" and holds_owner(services().settings):
+            return ENGINEER
+        raise
+    with services().database.transaction() as session:
+        return scope(session, me, act).actor
 
 
 def secrets(prompts: list[str], fd: int | None, file: Path | None) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from flows.cli import app
+from flows.cli.desk import operator
 from flows.cli.printing import AsJson, show
 from infra.errors import Forbidden, Unavailable
 
@@ -19,6 +20,7 @@ def checkpoint(as_json: AsJson = False) -> None:
     """Sign the history as it stands, and bring the checkpoint to the authority, the archive and the witness."""
     from tasks.archival.checkpoints import keep_checkpoint
 
+    operator("history checkpoint")
     kept = keep_checkpoint()
     show(kept, as_json=as_json, text=f"{kept.size} entries are signed")
     if kept.waits:
@@ -38,6 +40,7 @@ def export(folder: Path, as_json: AsJson = False) -> None:
     """Write entries, checkpoints, key and the verifier into a new folder; no personal data is in it."""
     from tasks.archival.checkpoints import export_history
 
+    operator("history export")
     if folder.exists():
         raise Forbidden(f"{folder} is there already.", rule="HISTORY", way_out="Name a new folder.")
     count = export_history(folder)

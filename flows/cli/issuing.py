@@ -9,6 +9,7 @@ import typer
 from sqlmodel import col, select
 
 from flows.cli import app
+from flows.cli.desk import operator
 from flows.cli.printing import AsJson, show, table
 from flows.cli.private import Why, words
 from infra.errors import Forbidden
@@ -108,6 +109,7 @@ def make(as_json: AsJson = False) -> None:
     """Sign which results stand now, and lay the list into the archive."""
     from tasks.issued.lists import make_list
 
+    operator("standing make")
     made = make_list()
     text = f"{made.valid} files stand, {made.ended} do not; the next list is due {made.next_update}"
     show(made, as_json=as_json, text=text)

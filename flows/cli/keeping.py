@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import app
+from flows.cli.desk import operator
 from flows.cli.printing import AsJson, show, table
 from flows.cli.private import Why, words
 from infra.errors import Broken
@@ -133,6 +134,7 @@ def fixity(
     """Read the archive's share of a night again and compare it with what was written; exit 5 when something differs."""
     from tasks.archival.fixity import read_archive
 
+    operator("fixity")
     night = read_archive(everything=everything)
     size = f"{night.bytes / 1e6:.1f} MB in {night.seconds:.1f} s ({night.speed:.0f} MB/s)"
     text = f"{night.objects} objects, {size}; {night.entries} entries; {len(night.findings)} findings; {night.report}"

@@ -20,6 +20,7 @@ from tasks.delivery.steps import legs_of
 from tasks.delivery.tables import PublicationRow
 from tasks.dossier.calendar import local
 from tasks.dossier.holds import hold_on
+from tasks.dossier.maintenance import maintenance_now
 from tasks.dossier.moves import Actor, Telling, look, originals_of, tell
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
@@ -41,20 +42,34 @@ from tasks.signing.tables import SignatureRow
 
 
 @app.command()
-def status(code: str, as_json: AsJson = False) -> None:
-    """Say where a dossier stands and when it is due, without personal data."""
-    waits = waiting(code)
+def status(
+    code: Annotated[
+        str, typer.Argument(metavar="[CODE]", help="A dossier; without it the whole system.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say where a dossier stands and when it is due, or whether the system works; without personal data."""
     with services().database.transaction() as session:
-        portal_code = look(session, code).portal_code
+        upkeep = maintenance_now(session)
+        portal_code = look(session, code).portal_code if code else 0
+    until = upkeep.until_at if upkeep else None
+    said = (
+        f"maintenance until about {local(until):%Y-%m-%d %H:%M}: {upkeep.reason}" if until and upkeep else ""
+    )
+    if not code:
+        show({"maintenance_until": until}, as_json=as_json, text=said or "the system works")
+        return
+    waits = waiting(code)
     value = {
         "code": code,
         "stage": str(waits.stage),
         "waits_for": waits.name,
         "due_at": waits.due_at,
         "portal_code": portal_code,
+        "maintenance_until": until,
     }
     due = f", due {local(waits.due_at):%Y-%m-%d %H:%M}" if waits.due_at and not waits.ended else ""
-    show(value, as_json=as_json, text=f"{code}  {waits.name}{due}")
+    show(value, as_json=as_json, text=f"{code}  {waits.name}{due}" + (f"\n{said}" if said else ""))
 
 
 @app.command("show")

@@ -1,4 +1,4 @@
-"""Commands of those who run the system: worker, deployments, retry, the archive's probe, migrations, demo."""
+"""Commands of those who run the system: worker, projector, the archive's probe, migrations, demo."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 
 from flows.cli import app
+from flows.cli.desk import operator
 from flows.cli.printing import AsJson, say, show, table
 from infra.errors import Unavailable
 from infra.services import services
-from tasks.dossier.moves import Telling, ask_to_continue, hold, tell
-from tasks.people.acting import acting_on
-from tasks.people.desk import logged_in
 
 
 @app.command()
@@ -33,6 +31,7 @@ def project(as_json: AsJson = False) -> None:
     """Compare every dossier with its Prefect run now and set wrong ones right."""
     from flows.prefect_api import prepare
 
+    operator("project")
     prepare()
     import httpx
     from prefect.client.orchestration import get_client
@@ -58,6 +57,7 @@ def probe(as_json: AsJson = False) -> None:
     """Try what the archive must refuse: strangers, deletion of a locked version, shortening its lock."""
     from infra.object_store.probing import require_safe
 
+    operator("probe")
     results = services().archive.probe()
     if as_json:
         show(results, as_json=True, text="")
@@ -65,18 +65,6 @@ def probe(as_json: AsJson = False) -> None:
         rows = [(r.what, "refused" if r.refused else "ALLOWED", r.answer) for r in results]
         table("The archive", ("attempt", "result", "answer"), rows)
     require_safe(results)
-
-
-@app.command()
-def retry(code: str, as_json: AsJson = False) -> None:
-    """Try a dossier again that waits as NeedsAttention, once its cause is gone; in the history by name."""
-    me = logged_in()
-    with services().database.transaction() as session:
-        dossier = hold(session, code)
-        actor = acting_on(session, me, "retry", dossier)
-        tell(session, dossier, Telling(event="dossier:retried", by=actor))
-        ask_to_continue(session, code)
-    show({"code": code}, as_json=as_json, text=f"{code}  is tried again")
 
 
 @app.command()

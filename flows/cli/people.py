@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -18,7 +18,7 @@ from infra.private_file import write_private
 from infra.services import services
 from tasks.certificates.leaving import compare_with_people
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.moves import Actor, look, office_of
 from tasks.dossier.offices import Role
 from tasks.people import persons
 from tasks.people.acting import acting, scope
@@ -115,6 +115,45 @@ def password(
     proof, new = secrets(prompts, secret_fd, secret_file)
     set_password(office, staff, proof, new)
     show({"person": who}, as_json=as_json, text=f"{who}  password set; log in with it")
+
+
+@app.command()
+def readings(
+    code: Annotated[str, typer.Argument(metavar="[CODE]", help="Only this dossier.")] = "",
+    person: Annotated[str, typer.Option("--person", metavar="OFFICE/STAFF", help="Only this reader.")] = "",
+    days: Annotated[int, typer.Option("--days", min=1, help="So many days back.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Say who looked at what, when, by which command, from which desk, at your offices; asking is kept too."""
+    from tasks.people.readings import readings_of
+
+    me = logged_in()
+    reader = name_of(person) if person else None
+    with services().database.transaction() as session:
+        seen = scope(session, me, "readings")
+        if code:
+            look(session, code)
+        rows = readings_of(session, seen, dossier=code or None, reader=reader, back=timedelta(days=days))
+        found = [
+            {
+                "at": r.at,
+                "person": f"{r.reader_office}/{r.reader}",
+                "role": r.role,
+                "act": r.act,
+                "dossier": r.dossier,
+                "office": r.office,
+                "address": r.address,
+            }
+            for r in rows
+        ]
+    if as_json:
+        show(found, as_json=True, text="")
+    else:
+        table(
+            "Readings",
+            ("when", "who", "role", "by", "dossier", "office", "desk"),
+            [list(f.values()) for f in found],
+        )
 
 
 @person_app.command("list")

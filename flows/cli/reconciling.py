@@ -8,6 +8,7 @@ import typer
 from sqlmodel import Session, col, select
 
 from flows.cli import app
+from flows.cli.desk import operator
 from flows.cli.printing import AsJson, show, table
 from flows.cli.private import Why, words
 from infra.services import services
@@ -24,6 +25,7 @@ def reconcile(as_json: AsJson = False) -> None:
     """Compare registered, signed, validated, archived, published, returned and logged now."""
     from tasks.reconciliation.comparing import reconcile as compare
 
+    operator("reconcile")
     compared = compare()
     text = f"{compared.dossiers} dossiers: {compared.new} new findings, {compared.open} open, {compared.ended} gone"
     show(compared, as_json=as_json, text=text)

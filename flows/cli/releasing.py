@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from flows.cli import app
+from flows.cli.desk import operator
 from flows.cli.lives import gate_files
 from flows.cli.printing import AsJson, say, show
 from infra.errors import Forbidden, Unavailable
@@ -48,6 +49,8 @@ def deploy(
 ) -> None:
     """Let this release take over: check prefect.yaml, replay recorded lives, make the Prefect server agree, switch."""
     _must_be_own(release)
+    if not check:
+        operator("deploy")
     lives = pass_gate(gate_files())
     if not check:
         current.check_schema(newest_revision())
@@ -96,6 +99,7 @@ def drain(
     """Let every worker finish what it has begun and take nothing more, until a release is deployed; wait for it."""
     from flows.prefect_api import prepare
 
+    operator("drain")
     prepare()
     current.let_nobody_work()
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 
 import rfc8785
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session as SqlSession
 from sqlmodel import Session, col, select
 
 from infra.chance import random_bytes
 from infra.errors import Broken
 from infra.history import Entry, Json, commit_to, subject_hash, write_entry
 from infra.history.tables import HistoryEntry, HistoryPayload
+
+log = logging.getLogger("hoso.history")
 
 _HEAD = text("select size, leaf_hash from history_head")
 #: The time is read when the lock is had, so that times never run backwards along the positions.
@@ -55,7 +59,28 @@ def record(
         "at": at,
     }
     connection.execute(_APPEND, row)
+    if log.isEnabledFor(logging.INFO):
+        _say_when_kept(session, entry, facts)
     return entry
+
+
+def _say_when_kept(session: Session, entry: Entry, facts: Mapping[str, Json]) -> None:
+    """Let the log name an entry once its transaction is kept; after anything was undone, none that came before."""
+    if "said" not in session.info:
+        session.info["said"] = []
+        event.listen(session, "after_commit", _say)
+        event.listen(session, "after_soft_rollback", lambda one, _: one.info["said"].clear())
+    session.info["said"].append((entry.position, facts.get("event"), facts.get("dossier")))
+
+
+def _say(session: SqlSession) -> None:
+    """Write what was kept into the log: what happened, to which dossier, at which position."""
+    if session.in_nested_transaction():
+        return  # A part was kept, and the whole may still be undone.
+    said = list(session.info["said"])
+    session.info["said"].clear()
+    for position, happened, dossier in said:
+        log.info("%s", happened, extra={"event_id": position, "dossier": dossier})
 
 
 def _keep_private(session: Session, subject: str, private: Mapping[str, Json]) -> bytes:

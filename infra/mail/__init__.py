@@ -38,3 +38,7 @@ class Mail(Protocol):
     def send(self, message: EmailMessage) -> MailAnswer:
         """Try once to hand one message over; never raises for what the server says."""
         ...
+
+    def greet(self) -> MailAnswer | None:
+        """Go as far as a message's beginning and send none; return what the server objects, `None` for nothing."""
+        ...

@@ -58,6 +58,12 @@ class MemoryMail:
                 self.kept.append(message_from_bytes(content, policy=policy.default))
             return _answer(line.outcome)
 
+    def greet(self) -> MailAnswer | None:
+        """See `Mail.greet`: what the next line of the script would object, which stays in the script."""
+        with self._lock:
+            line = self._script[0] if self._script else None
+        return None if line is None or line.outcome is Outcome.ACCEPTED else _answer(line.outcome)
+
 
 def _answer(outcome: Outcome) -> MailAnswer:
     """Say an outcome as a server would."""

@@ -25,6 +25,8 @@ from infra.settings import read_secret
 #: Anything that may be an address in a server's answer.
 _ADDRESS = re.compile(r"[^\s<>:;,\"']+@[^\s<>:;,\"']+")
 _LONGEST_TEXT = 200
+#: Seconds for the connection and each answer where no message is to be sent.
+_GREETING = 10.0
 
 #: RFC 3463: the message is too big for the system or for the mailbox; and the mailbox is full.
 _TOO_BIG = ("5.3.4", "5.2.3")
@@ -87,6 +89,28 @@ class SmtpMail:
                 with suppress(OSError, smtplib.SMTPException):
                     smtp.quit()
             return answer
+        finally:
+            smtp.close()
+
+    def greet(self) -> MailAnswer | None:
+        """See `Mail.greet`: connects, encrypts, logs in, and says good-bye."""
+        try:
+            smtp = smtplib.SMTP(self._host, self._port, self._hello, timeout=min(self._timeout, _GREETING))
+        except smtplib.SMTPResponseException as error:
+            return _answer(Outcome.DEFERRED, error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
+        try:
+            smtp.ehlo_or_helo_if_needed()
+            trouble = self._enter(smtp)
+            with suppress(OSError, smtplib.SMTPException):
+                smtp.quit()
+        except smtplib.SMTPResponseException as error:
+            return _answer(Outcome.DEFERRED, error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
+        else:
+            return trouble
         finally:
             smtp.close()
 

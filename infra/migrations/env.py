@@ -17,12 +17,14 @@ import tasks.certificates.tables
 import tasks.certification.tables
 import tasks.delivery.tables
 import tasks.dossier.holds
+import tasks.dossier.maintenance
 import tasks.dossier.register
 import tasks.dossier.routes
 import tasks.dossier.tables
 import tasks.erasure.tables
 import tasks.evidence.tables
 import tasks.exchange.tables
+import tasks.health.tables
 import tasks.issued.tables
 import tasks.locking.tables
 import tasks.people.tables

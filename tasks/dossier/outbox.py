@@ -30,7 +30,8 @@ _TAKE = text("""
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier in (
         select o.dossier from outbox o join dossier d on d.code = o.dossier
-        where o.asked > o.done and o.not_before <= clock_timestamp()
+        where not exists (select from maintenance where ended_at is null)
+          and o.asked > o.done and o.not_before <= clock_timestamp()
           and (o.lease_until is null or o.lease_until < clock_timestamp())
           and (o.batch_until is null or o.batch_until <= clock_timestamp()
                or d.stage <> all(cast(:in_batches as text[])))
@@ -40,7 +41,8 @@ _TAKE = text("""
 _TAKE_ONE = text("""
     update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
-    where dossier = :code and (lease_until is null or lease_until < clock_timestamp())
+    where dossier = :code and not exists (select from maintenance where ended_at is null)
+      and (lease_until is null or lease_until < clock_timestamp())
     returning dossier, fence, asked, attempts
 """)
 _TAKE_THESE = text("""
@@ -98,13 +100,13 @@ class Lease:
 
 
 def take(owner: str, room: int) -> list[Lease]:
-    """Return leases on up to `room` dossiers that are due and that nobody else is at."""
+    """Return leases on up to `room` dossiers that are due and that nobody else is at; none in maintenance (OPS-01)."""
     with services().database.transaction() as session:
         return _leases(session, _TAKE, owner=owner, room=room, in_batches=[str(one) for one in IN_BATCHES])
 
 
 def take_one(owner: str, code: str) -> Lease | None:
-    """Return a lease on one dossier, due or not, or `None` while somebody else is at it."""
+    """Return a lease on one dossier, due or not, or `None` while somebody else is at it, and in maintenance."""
     with services().database.transaction() as session:
         return next(iter(_leases(session, _TAKE_ONE, owner=owner, code=code)), None)
 
@@ -197,6 +199,18 @@ def postpone(lease: Lease, error: str, *, give_up: bool = False, wake_at: dateti
                 "wake": wake_at,
             },
         )
+
+
+def take_away(session: Session, code: str) -> str | None:
+    """Take a dossier from whoever holds it, in the caller's transaction; return who that was, `None` for nobody."""
+    row = session.get(OutboxRow, code, with_for_update=True)
+    if row is None or row.lease_owner is None:
+        return None
+    held_by, row.lease_owner, row.lease_until = row.lease_owner, None, None
+    row.fence += 1  # What the worker still does under its own fence changes nothing here.
+    session.add(row)
+    session.flush()
+    return held_by
 
 
 def _leases(session: Session, statement: object, **values: object) -> list[Lease]:

@@ -11,17 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy import ColumnElement, and_, false, insert, or_, true
 from sqlmodel import Session
 
+from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.history.recording import record
 from infra.services import services
+from tasks.dossier.maintenance import must_work
 from tasks.dossier.moves import SYSTEM, Actor
 from tasks.dossier.tables import DossierRow
+from tasks.people.desk import address_of
 from tasks.people.persons import held, person_of, works_here
 from tasks.people.rules import ACTS, EVERY, Held, covers, fitting, role_for
+from tasks.people.tables import ReadingRow
 
 
 class NotAllowed(Forbidden):
@@ -66,14 +70,17 @@ def acting(
     Return the person as the history names one who does this act, with the role that allows it.
 
     Raises `NotAllowed` (AUTH-06) when no role of today does: deny by default. The refusal is written in a
-    transaction of its own, so ask before this transaction has written into the history.
+    transaction of its own, so ask before this transaction has written into the history. Raises `Forbidden`
+    (OPS-01) in maintenance, where the act changes something. An act that only looks is kept as a reading.
     """
     if by == SYSTEM and act in ACTS and ACTS[act].by_itself:
         return by
     role = role_for(act, held(session, by.office, by.staff), office=office, procedure=procedure)
     if role is None:
         raise _refused(session, by, act, office=office, procedure=procedure, about=about)
-    return _as(session, by, role)
+    actor = _as(session, by, role)
+    _begin(session, actor, act, office, about.code if about is not None else None)
+    return actor
 
 
 def acting_on(session: Session, by: Actor, act: str, dossier: DossierRow) -> Actor:
@@ -85,7 +92,7 @@ def scope(session: Session, by: Actor, act: str, *, office: str | None = None) -
     """
     Return where a person may do an act that spans dossiers, at one office or wherever it is allowed.
 
-    Raises `NotAllowed` (AUTH-06) when that is nowhere.
+    Raises `NotAllowed` (AUTH-06) when that is nowhere; and as `acting` does in maintenance.
     """
     roles = fitting(act, held(session, by.office, by.staff))
     if office is not None:
@@ -96,7 +103,32 @@ def scope(session: Session, by: Actor, act: str, *, office: str | None = None) -
         ]
     if not roles:
         raise _refused(session, by, act, office=office or by.office, procedure=EVERY, about=None)
-    return Scope(actor=_as(session, by, roles[0].role), roles=tuple(roles))
+    actor = _as(session, by, roles[0].role)
+    _begin(session, actor, act, office or EVERY, None)
+    return Scope(actor=actor, roles=tuple(roles))
+
+
+def _begin(session: Session, actor: Actor, act: str, office: str, dossier: str | None) -> None:
+    """Let an allowed act begin: keep who looks at what, or refuse what would change something in maintenance."""
+    if ACTS[act].reads:
+        # Asks for nothing back: a desk's own database role may write readings, and read none.
+        row = (
+            insert(ReadingRow)
+            .inline()
+            .values(
+                at=now(session),
+                office=office,
+                dossier=dossier,
+                act=act,
+                reader_office=actor.office,
+                reader=actor.staff,
+                role=actor.role,
+                address=address_of(session),
+            )
+        )
+        session.connection().execute(row)
+    elif not ACTS[act].in_maintenance:
+        must_work(session)
 
 
 def _as(session: Session, by: Actor, role: str) -> Actor:

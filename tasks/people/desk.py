@@ -62,13 +62,19 @@ def logged_in() -> Actor:
     raise _nobody(f"the login at this desk has ended: {why}.")
 
 
+#: Why a login was ended by somebody else than the person.
+_ENDED = {
+    "left": "the person has left",
+    "password": "the password was changed",
+    "role": "the person's roles were changed",
+}
+
+
 def _why_over(session: Session, row: LoginRow) -> str:
     """Return why a login counts no more; empty when it counts."""
     moment = now(session)
     if row.ended_at is not None:
-        return {"left": "the person has left", "password": "the password was changed"}.get(
-            row.ended_by or "", "it was logged out"
-        )
+        return _ENDED.get(row.ended_by or "", "it was logged out")
     if moment >= row.expires_at:
         return f"it was opened more than {services().settings.login_hours:g} hours ago"
     if moment - row.seen_at >= _idle():

@@ -93,6 +93,10 @@ WALLS: Mapping[str, Wall] = {
     "mandate_end": Wall("select", "mandate in (select m.id from mandate m)"),
     "seal_keeper": _office("select"),
     "credential": _office(_WRITE),
+    "login_try": _office(_WRITE),
+    # Who looked is written at a desk and read by those who supervise, elsewhere.
+    "reading": Wall("insert", "false", f"reader_office = {_OWN}"),
+    "maintenance": Wall("select", "true"),
     "enrolment": _office("select, update"),
     "login": _office(_WRITE),
     "login_challenge": _office(_WRITE),

@@ -16,8 +16,8 @@ from tasks.dossier.moves import Actor
 from tasks.people.desk import UNKNOWN, address_of, end_present, hash_of_token, session_file
 from tasks.people.passwords import check_strength, code_hash, is_right, kept, new_code, nobodys
 from tasks.people.persons import end_logins, person_of, tell_of, works_here
-from tasks.people.rules import delay_after
 from tasks.people.tables import CredentialRow, EnrolmentRow, LoginRow, PersonRow
+from tasks.people.tries import count_try, forget_everywhere, forget_here, lock_here
 
 
 def open_with_password(office: str, staff: str, password: str) -> LoginRow:
@@ -25,8 +25,8 @@ def open_with_password(office: str, staff: str, password: str) -> LoginRow:
     Log a person in by the password, and keep the login in this desk's file.
 
     Each try is counted before it is looked at, so that no number of tries at once is worth more than one
-    after the other. The same answer and the same work for an unknown person, a wrong password, a lock, a
-    delay and a person who has left: `Forbidden`, LOGIN-02.
+    after the other (`tasks.people.tries`). The same answer and the same work for an unknown person, a wrong
+    password, a lock, a delay and a person who has left: `Forbidden`, LOGIN-02.
     """
     with services().database.transaction() as session:
         phc, barred = _count(session, office, staff)
@@ -34,9 +34,7 @@ def open_with_password(office: str, staff: str, password: str) -> LoginRow:
     with services().database.transaction() as session:
         person = works_here(session, office, staff)
         if right and not barred and person is not None:
-            credential = session.get_one(CredentialRow, (office, staff), with_for_update=True)
-            credential.failures, credential.not_before = 0, None
-            session.add(credential)
+            forget_here(session, office, staff)
             return open_login(session, person, "password")
         _tell_failure(session, office, staff, barred=barred)
     raise _refused()
@@ -47,27 +45,19 @@ def _count(session: Session, office: str, staff: str) -> tuple[str, bool]:
     row = session.get(CredentialRow, (office, staff), with_for_update=True)
     if row is None:
         return nobodys(services().settings), True
-    moment = now(session)
-    if row.locked_at is not None or (row.not_before is not None and moment < row.not_before):
-        return row.password, True
-    row.failures += 1
-    row.not_before = moment + timedelta(seconds=delay_after(row.failures))
-    session.add(row)
-    return row.password, False
+    return row.password, not count_try(session, office, staff)
 
 
 def _tell_failure(session: Session, office: str, staff: str, *, barred: bool) -> None:
-    """Write a login that failed into the history, and lock a person who failed too often."""
+    """Write a login that failed into the history, and lock a person who failed too often at this desk."""
     person = session.get(PersonRow, (office, staff))
     if person is None:
         record(session, "login", {"event": "login:failed", "actor": UNKNOWN.facts()})
         return
     tell_of(session, person, event="login:failed", by=UNKNOWN, facts={"barred": barred})
-    row = session.get(CredentialRow, (office, staff), with_for_update=True)
-    if row is not None and row.locked_at is None and row.failures >= services().settings.login_failures:
-        row.locked_at = now(session)
-        session.add(row)
-        tell_of(session, person, event="login:locked", by=UNKNOWN, facts={"failures": row.failures})
+    failures = lock_here(session, office, staff)
+    if failures:
+        tell_of(session, person, event="login:locked", by=UNKNOWN, facts={"failures": failures})
 
 
 def open_login(session: Session, person: PersonRow, way: str) -> LoginRow:
@@ -161,8 +151,8 @@ def _keep(session: Session, person: PersonRow, made: str) -> None:
     row = session.get(CredentialRow, (person.office, person.staff))
     row = row or CredentialRow(office=person.office, staff=person.staff, password="", set_at=now(session))
     row.password, row.set_at = made, now(session)
-    row.failures, row.not_before, row.locked_at = 0, None, None
     session.add(row)
+    forget_everywhere(session, person.office, person.staff)
     end_logins(session, person.office, person.staff, "password")
     actor = Actor(role="person", staff=person.staff, post=person.post, office=person.office)
     tell_of(session, person, event="password:set", by=actor)
@@ -171,11 +161,8 @@ def _keep(session: Session, person: PersonRow, made: str) -> None:
 def unlock(session: Session, office: str, staff: str, *, by: Actor) -> bool:
     """Let a person who was locked out log in again; return whether there was a lock."""
     person = person_of(session, office, staff)
-    row = session.get(CredentialRow, (office, staff), with_for_update=True)
-    if row is None or row.locked_at is None:
+    if not forget_everywhere(session, office, staff):
         return False
-    row.locked_at, row.not_before, row.failures = None, None, 0
-    session.add(row)
     tell_of(session, person, event="login:unlocked", by=by)
     return True
 

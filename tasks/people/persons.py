@@ -240,7 +240,7 @@ def _give(
     source: str,
     by: Actor,
 ) -> None:
-    """Write down a role, and say so."""
+    """Write down a role, end the person's logins, so that the next one knows it, and say so."""
     row = PersonRoleRow(
         office=person.office,
         staff=person.staff,
@@ -253,6 +253,7 @@ def _give(
     )
     session.add(row)
     session.flush()
+    end_logins(session, person.office, person.staff, "role")
     facts: dict[str, Json] = {
         "role": given.role,
         "where": given.office,
@@ -264,7 +265,8 @@ def _give(
 
 
 def _end_role(session: Session, row: PersonRoleRow, day: date, by: Actor) -> None:
-    """End a role before a day begins, and say so."""
+    """End a role before a day begins, and with it the person's logins; and say so."""
+    end_logins(session, row.office, row.staff, "role")
     row.until_on = date.fromordinal(day.toordinal() - 1)
     session.add(row)
     facts: dict[str, Json] = {"role": row.role, "where": row.at, "procedure": row.procedure}

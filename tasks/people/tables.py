@@ -50,7 +50,7 @@ class PersonRoleRow(SQLModel, table=True):
 
 
 class CredentialRow(SQLModel, table=True):
-    """How a person's password is checked (Argon2id, PHC string), and how often it was wrong in a row."""
+    """How a person's password is checked (Argon2id, PHC string)."""
 
     __tablename__ = "credential"
     __table_args__ = (ForeignKeyConstraint(["office", "staff"], ["person.office", "person.staff"]),)
@@ -59,10 +59,52 @@ class CredentialRow(SQLModel, table=True):
     staff: str = Field(primary_key=True)
     password: str
     set_at: datetime = moment(nullable=False)
+
+
+class LoginTryRow(SQLModel, table=True):
+    """
+    How often a person's password was wrong in a row at one address, and what follows from it there.
+
+    By address, so that nobody who guesses elsewhere keeps a person from the desk where the person works.
+    """
+
+    __tablename__ = "login_try"
+    __table_args__ = (
+        ForeignKeyConstraint(["office", "staff"], ["person.office", "person.staff"]),
+        Index("ix_login_try_last", "last_at"),
+    )
+
+    office: str = Field(primary_key=True)
+    staff: str = Field(primary_key=True)
+    #: From where PostgreSQL saw the tries.
+    address: str = Field(primary_key=True)
     failures: int = 0
-    #: Until then even the right password is refused.
+    last_at: datetime = moment(nullable=False)
+    #: Until then even the right password is refused there.
     not_before: datetime | None = moment()
     locked_at: datetime | None = moment()
+
+
+class ReadingRow(SQLModel, table=True):
+    """That somebody looked at something, and by which act; rows are never changed or deleted."""
+
+    __tablename__ = "reading"
+    __table_args__ = (
+        Index("ix_reading_reader", "reader_office", "reader", "at"),
+        Index("ix_reading_office", "office", "at"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    at: datetime = moment(nullable=False)
+    #: Where it lies that was looked at; `*` for several offices at once.
+    office: str
+    #: Empty for lists.
+    dossier: str | None = Field(default=None, index=True)
+    act: str
+    reader_office: str
+    reader: str
+    role: str
+    address: str
 
 
 class EnrolmentRow(SQLModel, table=True):
@@ -98,7 +140,7 @@ class LoginRow(SQLModel, table=True):
     seen_at: datetime = moment(nullable=False)
     expires_at: datetime = moment(nullable=False)
     ended_at: datetime | None = moment()
-    #: `logout`, `password`, `left`, `again`
+    #: `logout`, `password`, `left`, `role`
     ended_by: str | None = None
 
 

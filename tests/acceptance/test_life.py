@@ -214,7 +214,7 @@ def test_status_says_stage_and_due_time_and_nothing_about_a_person(
             for value in APPLICANT.values():
                 assert value not in said.out
     assert set(done(world, "status", life["code"])) == {
-        "code", "stage", "waits_for", "due_at", "portal_code",
+        "code", "stage", "waits_for", "due_at", "portal_code", "maintenance_until",
     }  # fmt: skip
 
 

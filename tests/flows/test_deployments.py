@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.batch_watch import ENDING
 from flows.deployments import read_deployments
 from infra.errors import Forbidden
 from infra.stack.layout import PROJECT
@@ -39,6 +40,11 @@ def schedule(content: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_shipped_file_is_well_formed() -> None:
     assert {one.name for one in read_deployments(SHIPPED)} >= {"dossier", "sweep", "no-shows", "archival"}
+
+
+def test_every_flow_that_begins_at_once_or_never_is_watched_for_runs_that_do_not_begin() -> None:
+    names = {one.flow.name for one in read_deployments(SHIPPED)}
+    assert set(ENDING) == names - {"dossier", "document"}
 
 
 def test_every_schedule_of_the_shipped_file_is_in_the_offices_time_zone() -> None:

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Sequence
 
-from tests.faults.runner.site import Site
+from tests.faults.runner.site import REASON, Site
 
 
 class Office:
@@ -59,7 +59,7 @@ class Office:
                 for code, error in stopped:
                     tries[code] = tries.get(code, 0) + 1
                     if tries[code] <= 6:
-                        said = self.site.hoso("retry", code, by="mai")
+                        said = self.site.hoso("retry", code, "--why", REASON, by="mai")
                         self.site.journal.tell("retried", codes=[code], error=error[:300], code=said.code)
             except Exception as error:
                 self.site.journal.tell("note", what=f"mend: {type(error).__name__}")

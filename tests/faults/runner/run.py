@@ -23,7 +23,7 @@ from tests.faults.runner.injectors import Fault, Scene, all_faults
 from tests.faults.runner.lives import LIVES, live
 from tests.faults.runner.office import Office
 from tests.faults.runner.people import Life
-from tests.faults.runner.site import Site, running
+from tests.faults.runner.site import REASON, Site, running
 from tests.faults.runner.tampering import tamper
 from tests.faults.runner.workers import Keeper, Worker
 
@@ -152,7 +152,7 @@ def _calm(site: Site, keeper: Keeper) -> None:
         for (code,) in stopped:
             if code not in tried:
                 tried.add(code)
-                said = site.hoso("retry", code, by="mai")
+                said = site.hoso("retry", code, "--why", REASON, by="mai")
                 site.journal.tell("retried", codes=[code], code=said.code, said=said.err[:200])
         busy = site.ask(
             "select count(*) from outbox where lease_owner is not null or (asked > done and not_before < clock_timestamp() + interval '90 s')"

@@ -27,6 +27,9 @@ from infra.token.shim import Shim
 from tests.faults.runner.journal import Journal
 from tests.faults.runner.proxy import HttpDoor
 
+#: Why the engineer of these tests does things by hand.
+REASON = Path(__file__).resolve().parents[2] / "vectors" / "reason.txt"
+
 OFFICE = "H49.21"
 SERVERS = ("database", "store", "pki", "token", "mail", "portal", "prefect", "standby")
 SAMPLE = PROJECT / "infra" / "stack" / "sample_office"

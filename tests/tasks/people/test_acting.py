@@ -53,7 +53,8 @@ TYPED: dict[str, tuple[str, ...]] = {
     "erase": ("erase", "CODE", "--dry-run"),
     "withdraw-result": ("withdraw-result", "CODE", "1", "--why", REASON),
     "archive": ("archive", "CODE"),
-    "retry": ("retry", "CODE"),
+    "retry": ("retry", "CODE", "--why", REASON),
+    "release": ("release", "CODE", "--why", REASON),
     "show": ("show", "CODE"),
     "signature": ("signature", "CODE", "1"),
     "show --applicant": ("show", "CODE", "--applicant"),
@@ -100,7 +101,9 @@ TYPED: dict[str, tuple[str, ...]] = {
 #: Those that are about a whole office or several dossiers; each has a test of its own here or beside its stage.
 SPANNING = {"sign", "list", "board", "results", "evidence-calendar"}
 SPANNING |= {"batch list", "batch show", "batch retry", "order list"}
-SPANNING |= {"findings", "repair"}
+SPANNING |= {"findings", "repair", "causes", "readings", "maintenance on", "maintenance off"}
+SPANNING |= {"no-shows", "project", "probe", "standing make", "reconcile", "fixity"}
+SPANNING |= {"history checkpoint", "history export", "deploy", "drain"}
 
 ROLES = ("clerk", "official", "supervisor", "administrator", "auditor", "portal")
 

@@ -244,7 +244,7 @@ def test_a_desk_lets_people_of_its_office_log_in_and_counts_their_failures(
     secret.write_text("a wrong password\n")
     failed = desk.type("login", f"{office}/thu", "--password-file", secret)
     assert (failed.code, "[LOGIN-02]" in failed.err) == (1, True)
-    count = world.ask("select failures from credential where office = :o and staff = 'thu'", o=office)
+    count = world.ask("select failures from login_try where office = :o and staff = 'thu'", o=office)
     assert count[0][0] == 1
 
 
