@@ -11,18 +11,19 @@ from typing import Any
 import rfc8785
 from sqlmodel import Session
 
-from tasks.reporting.periods import Period, month_of, months_up_to
+from tasks.reporting.periods import Period, months_up_to
 from tasks.reporting.reading import (
     Span,
     certified_copies,
+    dossiers_done,
+    dossiers_open,
     fees_taken,
-    lives_done,
-    lives_open,
+    prepare,
     registrations,
     results_returned,
     signatures_kept,
 )
-from tasks.reporting.rules import RULES, Place, Tally, place_of
+from tasks.reporting.rules import RULES, Alike, Place, Tally
 
 #: Kinds of papers that are named; what is rarer is counted together. They are what clerks write, in any number.
 KINDS = 40
@@ -50,22 +51,22 @@ def count(
 
     The same period gives the same bytes whenever it is asked for. Raises `Broken` when they do not add up (REP-03).
     """
+    prepare(session)
     months = months_up_to(period, cut_off)
     ends = min(period.ends, so_far) if so_far is not None else period.ends
     span = Span(about, period.begins, ends)
     tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
-    listed: list[tuple[str, str, str, str]] = []
+    listed: list[str] = []
     done: Counter[tuple[str, bool]] = Counter()
-    for life, at in lives_done(session, span._replace(begins=min(period.begins, months[0].begins))):
-        where = place_of(life, ends)
-        if at >= period.begins:
-            tallies[life.unit, life.procedure].add(life, where, period.begins)
-            listed.append((life.dossier, life.unit, life.procedure, where))
-        done[month_of(at, months), where is Place.LATE] += 1
-    for life in lives_open(session, span):
-        where = place_of(life, ends)
-        tallies[life.unit, life.procedure].add(life, where, period.begins)
-        listed.append((life.dossier, life.unit, life.procedure, where))
+    for alike in dossiers_done(session, span, months):
+        if alike.month:
+            done[months[alike.month - 1].name, alike.place is Place.LATE] += alike.number
+        if alike.counted:
+            tallies[alike.unit, alike.procedure].add(alike)
+            listed += _listed(alike)
+    for alike in dossiers_open(session, span):
+        tallies[alike.unit, alike.procedure].add(alike)
+        listed += _listed(alike)
     lines = []
     for (unit, procedure), tally in sorted(tallies.items()):
         tally.check()
@@ -112,9 +113,12 @@ def _certified(found: Mapping[str, Mapping[str, tuple[int, int, int]]]) -> list[
     return lines
 
 
-def _as_csv(listed: list[tuple[str, str, str, str]]) -> bytes:
-    """Return every dossier that was counted, in the order of codes; codes need no quotes."""
-    listed.sort()
-    return "".join(
-        ["dossier,unit,procedure,counted as\r\n", *(f"{','.join(one)}\r\n" for one in listed)]
-    ).encode()
+def _listed(alike: Alike) -> list[str]:
+    """Return a line for each of some dossiers that are counted alike; codes need no quotes."""
+    tail = f",{alike.unit},{alike.procedure},{alike.place}\r\n"
+    return [code + tail for code in alike.dossiers or ()]
+
+
+def _as_csv(listed: list[str]) -> bytes:
+    """Return every dossier that was counted, in the order of codes."""
+    return ("dossier,unit,procedure,counted as\r\n" + "".join(sorted(listed))).encode()

@@ -8,9 +8,7 @@ a setting. Periods of one kind follow each other without gap or overlap, whateve
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from calendar import monthrange
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -131,11 +129,6 @@ def months_up_to(period: Period, cut_off: int, count: int = 12) -> list[Period]:
     while len(found) < count:
         found.append(before(found[-1], cut_off))
     return found[::-1]
-
-
-def month_of(at: datetime, months: Sequence[Period]) -> str:
-    """Return the name of the month that a moment lies in; it is after the first one's beginning."""
-    return months[bisect_right(months, at, key=lambda month: month.begins) - 1].name
 
 
 def _cut(month: int, cut_off: int) -> date:

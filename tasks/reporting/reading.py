@@ -7,14 +7,15 @@ question about a period that is over has the same answer for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from tasks.reporting.rules import Life
+from tasks.reporting.periods import Period
+from tasks.reporting.rules import Alike
 
 #: Stands for every office.
 EVERY = "*"
@@ -31,23 +32,40 @@ class Span(NamedTuple):
 #: Certificates that end within so many days after a period are counted as ending.
 ENDING = timedelta(days=90)
 
-#: What was done: a result was ready (9), or the dossier was withdrawn (7), perhaps while its clock stood still.
-_DONE = """
-    select d.resolving_office, d.procedure, d.came_by, d.received_at, d.due_at, s.code,
-           coalesce(p.at, s.at), false, d.code, s.at
-    from status_report s
-    join dossier d on d.code = s.dossier
-    left join lateral (
-        select at from status_report where s.code = 7 and dossier = s.dossier and sequence = s.sequence - 1
-          and code in (5, 6)
-    ) p on true
-    where s.code in (7, 9) and s.at >= :begins and s.at < :ends and d.received_at < :ends {mine}
+#: By what dossiers are grouped that a report counts alike; `judged` is the moment that is held against the promise.
+_ALIKE = """
+    select unit, procedure, came_by, received_at < :begins as brought_over, code, stopped,
+           coalesce(judged <= due_at, true) as in_time,
+           coalesce((judged at time zone 'Asia/Ho_Chi_Minh')::date < (due_at at time zone 'Asia/Ho_Chi_Minh')::date,
+                    false) as day_before,
+           width_bucket(at, cast(:months as timestamptz[])) as month, at >= :begins as counted, count(*),
+           array_agg(dossier) filter (where at >= :begins)
+    from ({lives}) lives
+    group by unit, procedure, came_by, brought_over, code, stopped, in_time, day_before, month, counted
 """
 
-#: What was received and not done by then: what is open now, and what was done later.
+#: What was done: a result was ready (9), or the dossier was withdrawn (7), perhaps while its clock stood still.
+_DONE = """
+    select d.resolving_office as unit, d.procedure, d.came_by, d.received_at, d.due_at, s.code, false as stopped,
+           d.code as dossier, s.at,
+           case when s.code = 7 then coalesce((
+               select p.at from status_report p where p.dossier = s.dossier and p.sequence = s.sequence - 1
+               and p.code in (5, 6)), s.at) else s.at end as judged
+    from status_report s join dossier d on d.code = s.dossier
+    where s.code in (7, 9) and s.at >= :since and s.at < :ends and d.received_at < :ends {mine}
+"""
+
+#: What was received and not done by then: what is open now, and what was done later. What runs is judged at the end.
 _OPEN = """
-    select d.resolving_office, d.procedure, d.came_by, d.received_at, coalesce(t.due_at, d.due_at), s.code,
-           coalesce(p.at, s.at), d.stage = 'Stopped' and coalesce(d.ended_at < :ends, false), d.code, s.at
+    select d.resolving_office as unit, d.procedure, d.came_by, d.received_at,
+           coalesce((
+               select t.due_at from promised_time t where t.subject = d.code and t.at < :ends
+               order by t.at desc, t.id desc limit 1), d.due_at) as due_at,
+           s.code, d.stage = 'Stopped' and coalesce(d.ended_at < :ends, false) as stopped, d.code as dossier,
+           cast(:begins as timestamptz) as at,
+           case when s.code = 8 then coalesce((
+               select p.at from status_report p where p.dossier = s.dossier and p.sequence = s.sequence - 1
+               and p.code in (5, 6)), s.at) when s.code in (5, 6) then s.at else :ends end as judged
     from (
         select code from dossier where portal_code in (2, 4, 5, 6, 8) and received_at < :ends
         union all
@@ -55,28 +73,23 @@ _OPEN = """
     ) o
     join dossier d on d.code = o.code
     cross join lateral (
-        select code, at, sequence from status_report where dossier = d.code and at < :ends
+        select dossier, code, at, sequence from status_report where dossier = d.code and at < :ends
         order by sequence desc limit 1
     ) s
-    left join lateral (
-        select at from status_report where s.code = 8 and dossier = d.code and sequence = s.sequence - 1
-          and code in (5, 6)
-    ) p on true
-    left join lateral (
-        select due_at from promised_time where subject = d.code and at < :ends order by at desc, id desc limit 1
-    ) t on true
     where d.received_at < :ends and not (d.stage = 'Stopped' and coalesce(d.ended_at < :begins, false)) {mine}
 """
 
 _RESULTS = """
-    select unit, channels, count(*) from (
-        select d.resolving_office as unit, (
-            select string_agg(distinct c.channel, '+' order by c.channel) from sent_copy c
-            where c.dossier = d.code and c.at < :ends
-        ) as channels
+    select unit, nullif(concat_ws('+', case when email then 'email' end, case when paper then 'paper' end,
+                                  case when portal then 'portal' end), ''), count(*)
+    from (
+        select d.resolving_office as unit, bool_or(c.channel = 'email') as email,
+               bool_or(c.channel = 'paper') as paper, bool_or(c.channel = 'portal') as portal
         from status_report s join dossier d on d.code = s.dossier
+        left join sent_copy c on c.dossier = s.dossier and c.at < :ends
         where s.code = 10 and s.at >= :begins and s.at < :ends {mine}
-    ) returned group by unit, channels
+        group by d.resolving_office, s.dossier
+    ) returned group by 1, 2
 """
 
 _CERTIFIED = """
@@ -130,16 +143,25 @@ _ISSUED = """
 """
 
 
-def lives_done(session: Session, span: Span) -> Iterator[tuple[Life, datetime]]:
-    """Yield what was done, each with the moment when it was."""
-    for row in _rows(session, _DONE, span):
-        yield Life(*row[:9]), row[9]
+def prepare(session: Session) -> None:
+    """Tell PostgreSQL what kind of questions come until the transaction ends: few and large ones."""
+    # Compiling these statements takes longer than running them; what does not fit into memory is sorted on the disk.
+    for setting in ("jit = off", "work_mem = '64MB'"):
+        session.connection().exec_driver_sql(f"set local {setting}")
 
 
-def lives_open(session: Session, span: Span) -> Iterator[Life]:
+def dossiers_done(session: Session, span: Span, months: Sequence[Period]) -> Iterator[Alike]:
+    """Yield what was done since the first of some months, what is counted alike together; `month` says in which."""
+    begins = [month.begins for month in months]
+    since = min(span.begins, begins[0])
+    for row in _rows(session, _ALIKE.replace("{lives}", _DONE), span, months=begins, since=since):
+        yield Alike(*row)
+
+
+def dossiers_open(session: Session, span: Span) -> Iterator[Alike]:
     """Yield what was received and not done by the end, and what was stopped for good in between."""
-    for row in _rows(session, _OPEN, span):
-        yield Life(*row[:9])
+    for row in _rows(session, _ALIKE.replace("{lives}", _OPEN), span, months=[span.begins]):
+        yield Alike(*row)
 
 
 def results_returned(session: Session, span: Span) -> dict[str, dict[str, int]]:
@@ -184,9 +206,8 @@ def registrations(session: Session, span: Span) -> dict[str, Any]:
     return {"rounds": rounds, "requested": requested, "issued": issued, "ending": ending}
 
 
-def _rows(session: Session, statement: str, span: Span) -> Iterator[Any]:
-    """Yield the rows of one question, some thousands in memory at a time."""
+def _rows(session: Session, statement: str, span: Span, **more: object) -> Iterator[Any]:
+    """Yield the rows of one question."""
     mine = "" if span.about == EVERY else "and d.office = :about"
-    said: Mapping[str, object] = {**span._asdict(), "ending": span.ends + ENDING}
-    connection = session.connection().execution_options(yield_per=5000)
-    yield from connection.execute(text(statement.format(mine=mine)), said)
+    said: Mapping[str, object] = {**span._asdict(), "ending": span.ends + ENDING, **more}
+    yield from session.connection().execute(text(statement.format(mine=mine)), said)

@@ -8,13 +8,11 @@ stopped for good, because every original was declined, is neither: it leaves the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from infra.clock import HANOI
 from infra.errors import Broken
 
 #: Counts as the rule set of a report; a change of what is counted where is a new number (REP-10).
@@ -40,47 +38,55 @@ class Place(StrEnum):
     STOPPED = "stopped"
 
 
-class Life(NamedTuple):
-    """What a report must know of a dossier, as it was at the end of a period."""
+class Alike(NamedTuple):
+    """
+    Dossiers that a report counts alike, as they were at the end of a period.
+
+    Each is judged by the moment when its result was ready or its clock stopped, or else by the end of the period:
+    `in_time` says that this was not after the moment that was promised by then, `day_before` that it was on an earlier
+    day of the office's calendar.
+    """
 
     unit: str
     procedure: str
     channel: str
-    received_at: datetime
-    #: What was promised by then.
-    due_at: datetime | None
+    #: Received before the period.
+    brought_over: bool
     #: The last status code by then.
     code: int
-    #: Since when the time does not run any more: the result was ready, or a pause began.
-    still_at: datetime
-    #: Whether it was stopped for good.
+    #: Stopped for good: every original was declined.
     stopped: bool
-    dossier: str
+    in_time: bool
+    day_before: bool
+    #: In which of the months of a plot it was done, counted from 1.
+    month: int
+    #: Whether they belong to the period, and not only to a month before it.
+    counted: bool
+    number: int
+    dossiers: Sequence[str] | None
+
+    @property
+    def place(self) -> Place:
+        """Where they are counted."""
+        return place_of(self.code, stopped=self.stopped, in_time=self.in_time, day_before=self.day_before)
 
 
-def place_of(life: Life, end: datetime) -> Place:
+def place_of(code: int, *, stopped: bool = False, in_time: bool, day_before: bool = False) -> Place:
     """
-    Return where a dossier is counted that was received before `end`.
+    Return where a dossier is counted whose last status code is this one.
 
-    Early is before the promised day, on time up to the promised moment itself, late after it (CERT-21). What is not
-    done is late when its time was over at `end`, or when its clock stopped.
+    Early is before the promised day, on time up to the promised moment itself, late after it (CERT-21).
+
+    >>> place_of(9, in_time=True, day_before=True), place_of(10, in_time=True), place_of(7, in_time=False)
+    (<Place.EARLY: 'early'>, <Place.ON_TIME: 'on_time'>, <Place.LATE: 'late'>)
     """
-    if life.stopped:
+    if stopped:
         return Place.STOPPED
-    due = life.due_at
-    if life.code in PROCESSED:
-        if due is None or life.still_at <= due:
-            early = due is not None and _day(life.still_at) < _day(due)
-            return Place.EARLY if early else Place.ON_TIME
-        return Place.LATE
-    if life.code in PAUSED:
-        return Place.PAUSED_LATE if due is not None and due < life.still_at else Place.PAUSED
-    return Place.RUNNING_LATE if due is not None and due < end else Place.RUNNING
-
-
-def _day(moment: datetime) -> int:
-    """Return the day on the office's calendar, as a number."""
-    return moment.astimezone(HANOI).toordinal()
+    if code in PROCESSED:
+        return (Place.EARLY if day_before else Place.ON_TIME) if in_time else Place.LATE
+    if code in PAUSED:
+        return Place.PAUSED if in_time else Place.PAUSED_LATE
+    return Place.RUNNING if in_time else Place.RUNNING_LATE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,11 +136,11 @@ class Tally:
         """How many of a thousand that were done were done in time, rounded down; nothing of nothing is no rate."""
         return (self.early + self.on_time) * 1000 // self.processed if self.processed else None
 
-    def add(self, life: Life, place: Place, begins: datetime) -> None:
-        """Count one dossier at its place; one that was received before the period was brought over."""
-        came = "carried_over" if life.received_at < begins else life.channel
-        setattr(self, came, getattr(self, came) + 1)
-        setattr(self, place, getattr(self, place) + 1)
+    def add(self, alike: Alike) -> None:
+        """Count dossiers at their place, and by how they came."""
+        came = "carried_over" if alike.brought_over else alike.channel
+        for column in (came, alike.place):
+            setattr(self, column, getattr(self, column) + alike.number)
 
     def check(self) -> None:
         """Raise `Broken` when the columns do not add up (REP-03)."""

@@ -76,6 +76,30 @@ def test_rep_02_every_dossier_is_counted_where_its_life_says(
     assert {code: place for code, _, _, place in listed} == said
 
 
+@pytest.mark.parametrize(
+    ("ready", "due", "column"),
+    [
+        ("2026-04-10 00:00:00", "2026-04-10 17:00:00", "on_time"),
+        ("2026-04-09 23:59:59", "2026-04-10 17:00:00", "early"),
+        ("2026-04-10 17:00:00", "2026-04-10 17:00:00", "on_time"),
+        ("2026-04-10 17:00:01", "2026-04-10 17:00:00", "late"),
+        ("2026-04-10 00:30:00", "2026-04-10 23:59:59", "on_time"),
+        ("", "2026-04-15 00:00:00", "running"),
+        ("", "2026-04-14 23:59:59", "running_late"),
+    ],
+)
+def test_cert_21_the_promised_moment_itself_is_in_time_and_the_day_is_that_of_the_offices_clock(
+    world: World, ready: str, due: str, column: str
+) -> None:
+    office = world.office()
+    came, promised = datetime(2026, 4, 1, 9, tzinfo=HANOI), datetime.fromisoformat(f"{due}+07:00")
+    life = Lived(f"{office}-260101-0001", "post", came, [(1, came), (2, came)], [(came, promised)])
+    life.events += [(9, datetime.fromisoformat(f"{ready}+07:00"))] if ready else []
+    put_lives(world, office, [life], until=FOREVER)
+    found = whole(counted(office, "2026-04").figures)
+    assert {k: v for k, v in found.figures().items() if v} == {"post": 1, column: 1}
+
+
 def test_rep_03_what_is_open_at_the_end_of_a_period_is_brought_over_into_the_next(
     lived: tuple[str, list[Lived]],
 ) -> None:
