@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +48,12 @@ def send(
         code = send_result(office, result, to or (), by=me)
     else:
         said = read_letter(_yaml(words(letter, "The letter's data")))
-        files = [FileGiven(name=path.name, content=_content(path)) for path in file or ()]
-        code = send_letter(office, said, files, by=me)
+        with tempfile.TemporaryDirectory(prefix="hoso-send-") as folder:
+            copies = [_copy(path, Path(folder) / str(n)) for n, path in enumerate(file or ())]
+            files = [
+                FileGiven(name=one.name, path=copy) for one, copy in zip(file or (), copies, strict=True)
+            ]
+            code = send_letter(office, said, files, by=me)
     show({"code": code}, as_json=as_json, text=f"{code}  is being sent")
 
 
@@ -61,10 +67,12 @@ def _yaml(text: str) -> object:
         ) from error
 
 
-def _content(path: Path) -> bytes:
-    """Return a file's bytes; refuses one that is not there."""
+def _copy(path: Path, copy: Path) -> Path:
+    """Copy a file to where nobody changes it while it is looked at and sent; refuses one that is not there."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        return copy
     except OSError as error:
         raise Forbidden(
             f"{path} cannot be read.", rule="EDX-10", way_out="Give the path of a file that is there."

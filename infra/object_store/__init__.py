@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from infra.errors import Broken, Forbidden
@@ -82,8 +83,24 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def put_file(self, key: str, path: Path, *, content_type: str) -> Stored:
+        """
+        Store a file's bytes unless `key` is taken; return what the key holds now, whoever won.
+
+        As `put_first`, without more than the file itself in memory: whether the caller won is told by `sha256`.
+        """
+        ...
+
     def get(self, key: str, *, version_id: str | None = None) -> bytes:
         """Return the bytes of a key (of one version, if named); raises `Absent` or `Unavailable`."""
+        ...
+
+    def get_file(self, key: str, path: Path) -> Stored:
+        """
+        Write the bytes of a key to a file, a piece at a time, and return what they are as they came.
+
+        Raises `Absent` or `Unavailable`; the file then holds anything.
+        """
         ...
 
     def find(self, key: str) -> Stored | None:

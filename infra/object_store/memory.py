@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from threading import RLock
 
 from infra.clock import Clock, SystemClock
@@ -101,6 +102,16 @@ class MemoryStore:
         with self._lock:
             version = self._write(check_key(key), content, content_type, None)
             return version.stored, version.content
+
+    def put_file(self, key: str, path: Path, *, content_type: str) -> Stored:
+        """See `ObjectStore.put_file`."""
+        return self.put_first(key, path.read_bytes(), content_type=content_type)[0]
+
+    def get_file(self, key: str, path: Path) -> Stored:
+        """See `ObjectStore.get_file`."""
+        stored, content = self._read(key, None)
+        path.write_bytes(content)
+        return stored
 
     def get(self, key: str, *, version_id: str | None = None) -> bytes:
         """See `ObjectStore.get`."""

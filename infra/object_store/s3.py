@@ -10,12 +10,13 @@ is told the SHA-256 of what it should receive.
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from base64 import b64encode
 from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from minio import Minio
@@ -37,7 +38,16 @@ from infra.object_store.probing import (
     probe_retention,
 )
 from infra.object_store.s3_intruder import S3Intruder
-from infra.object_store.s3_wire import PATIENCE, OnlyOnce, Taken, pieces, read_whole, timeout, translated
+from infra.object_store.s3_wire import (
+    PATIENCE,
+    Content,
+    OnlyOnce,
+    Taken,
+    pieces,
+    read_whole,
+    timeout,
+    translated,
+)
 
 #: Seconds before the second, third and fourth try. A store that was restarted answers 500 and 404 for a
 #: moment although it has everything; a longer wait is for the caller to decide.
@@ -106,13 +116,24 @@ class S3Store:
     def put_first(self, key: str, content: bytes, *, content_type: str) -> tuple[Stored, bytes]:
         """See `ObjectStore.put_first`: returns what the key holds now, whoever won."""
         try:
-            return self._upload(key, content, content_type, None), content
+            return self._upload(key, Content.of_bytes(content), content_type, None), content
         except Taken:
             return self._download(key, None)
+
+    def put_file(self, key: str, path: Path, *, content_type: str) -> Stored:
+        """See `ObjectStore.put_file`; the client holds the one part that it sends in memory."""
+        try:
+            return self._upload(key, Content.of_file(path), content_type, None)
+        except Taken:
+            return self._stream(key, None)
 
     def get(self, key: str, *, version_id: str | None = None) -> bytes:
         """See `ObjectStore.get`: the bytes, or `Absent` after a few looks, or `Unavailable`."""
         return self._download(key, version_id)[1]
+
+    def get_file(self, key: str, path: Path) -> Stored:
+        """See `ObjectStore.get_file`."""
+        return self._stream(key, None, into=path, looks_again=True)
 
     def find(self, key: str) -> Stored | None:
         """See `ObjectStore.find`: what a key holds, or `None`; one look."""
@@ -130,7 +151,8 @@ class S3Store:
         """
         retain_until = whole_second(retain_until)
         try:
-            stored = self._upload(key, content, content_type, Retention(COMPLIANCE, retain_until))
+            lock = Retention(COMPLIANCE, retain_until)
+            stored = self._upload(key, Content.of_bytes(content), content_type, lock)
         except Taken:
             stored, held = self._download(key, None)
             if held != content:
@@ -228,25 +250,25 @@ class S3Store:
         results = probe_lock(self.intruder, locked, lambda: self.read_back(locked.key, locked.version_id)[0])
         return [*results, *probe_doors(self._doors)]
 
-    def _upload(self, key: str, content: bytes, content_type: str, lock: Retention | None) -> Stored:
+    def _upload(self, key: str, content: Content, content_type: str, lock: Retention | None) -> Stored:
         """Send one object, in one part; raises `Taken` when the key holds something."""
-        sha256 = hashlib.sha256(content).hexdigest()
 
         def put() -> str | None:
-            written = self._client.put_object(
-                self._bucket,
-                check_key(key),
-                io.BytesIO(content),
-                len(content),
-                content_type=content_type,
-                metadata={"x-amz-checksum-sha256": b64encode(unhexlify(sha256)).decode()},
-                part_size=max(len(content), _SMALLEST_PART),
-                retention=lock,
-            )
+            with content.open() as source:
+                written = self._client.put_object(
+                    self._bucket,
+                    check_key(key),
+                    source,
+                    content.size,
+                    content_type=content_type,
+                    metadata={"x-amz-checksum-sha256": b64encode(unhexlify(content.sha256)).decode()},
+                    part_size=max(content.size, _SMALLEST_PART),
+                    retention=lock,
+                )
             return written.version_id
 
         version_id = self._ask(f"put {key}", put)
-        return _stored(key, version_id, sha256, len(content), {})
+        return _stored(key, version_id, content.sha256, content.size, {})
 
     def _download(
         self, key: str, version_id: str | None, *, looks_again: bool = True
@@ -267,22 +289,27 @@ class S3Store:
         sha256 = hashlib.sha256(content).hexdigest()
         return _stored(key, found, sha256, len(content), headers), content
 
-    def _stream(self, key: str, version_id: str | None) -> Stored:
-        """Read one object a piece at a time and return it with the hash of what came."""
+    def _stream(
+        self, key: str, version_id: str | None, *, into: Path | None = None, looks_again: bool = False
+    ) -> Stored:
+        """Read one object a piece at a time, into a file if one is given; return it with the hash of what came."""
 
         def get() -> tuple[str, int, Mapping[str, str]]:
             response = self._client.get_object(self._bucket, check_key(key), version_id=version_id)
             try:
                 digest, size = hashlib.sha256(), 0
-                for piece in pieces(response):
-                    digest.update(piece)
-                    size += len(piece)
+                with into.open("wb") if into is not None else nullcontext() as file:
+                    for piece in pieces(response):
+                        digest.update(piece)
+                        size += len(piece)
+                        if file is not None:
+                            file.write(piece)
                 return digest.hexdigest(), size, response.headers
             finally:
                 response.close()
                 response.release_conn()
 
-        sha256, size, headers = self._ask(f"read {key}", get)
+        sha256, size, headers = self._ask(f"read {key}", get, looks_again=looks_again)
         return _stored(key, headers.get("x-amz-version-id") or version_id, sha256, size, headers)
 
     def _stat(self, key: str, version_id: str) -> Stored:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import io
 import re
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from minio.error import InvalidResponseError, S3Error, ServerError
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
@@ -53,6 +57,28 @@ _ABSENT = frozenset({"NoSuchKey", "NoSuchVersion"})
 
 #: A lock's keeper may say 405 for a version that is a delete marker: there is no object either.
 _DELETE_MARKER = frozenset({"MethodNotAllowed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What is to be sent, wherever it lies; it is opened anew for each try."""
+
+    open: Callable[[], BinaryIO]
+    sha256: str
+    size: int
+
+    @classmethod
+    def of_bytes(cls, content: bytes) -> Content:
+        """Return content that is here already."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        return cls(open=lambda: io.BytesIO(content), sha256=sha256, size=len(content))
+
+    @classmethod
+    def of_file(cls, path: Path) -> Content:
+        """Return a file's content, unread."""
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(open=lambda: path.open("rb"), sha256=sha256, size=path.stat().st_size)
 
 
 def timeout(patience: float) -> Timeout:

@@ -15,6 +15,7 @@ import ctypes
 import importlib
 import json
 import resource
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,7 @@ class TooCostly(Exception):
 
 @contextmanager
 def asking(
-    module: str, header: dict[str, Any], contents: Sequence[bytes], *, cost: Cost
+    module: str, header: dict[str, Any], contents: Sequence[bytes | Path], *, cost: Cost
 ) -> Iterator[IO[bytes]]:
     """
     Yield the answer of `main()` of a module to a request, as a file at its beginning; the child is dead by then.
@@ -61,7 +62,11 @@ def asking(
     with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as answer:
         request.write(json.dumps({**header, "cost": asdict(cost)}).encode() + b"\n")
         for content in contents:
-            request.write(content)
+            if isinstance(content, Path):
+                with content.open("rb") as file:
+                    shutil.copyfileobj(file, request)
+            else:
+                request.write(content)
         request.flush()
         request.seek(0)
         _run(module, request, answer, cost)

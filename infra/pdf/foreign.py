@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import IO, Any, Literal
 
 from infra.errors import Broken
@@ -112,7 +113,7 @@ class Answered:
 
 
 def examine(
-    pdf: bytes,
+    pdf: bytes | Path,
     *,
     anchors: Sequence[bytes],
     chain: Sequence[bytes],
@@ -124,14 +125,16 @@ def examine(
     """
     Return what may be said of a signed file from somewhere else as of `at`, and the file with room for a signature.
 
-    `anchors` and `chain` (DER) are those that other agencies' certificates must lead to. Without `answered`
-    nothing is known of revocation but what the file itself proves; without `wanted` no room is looked for.
-    Hostile and damaged files are `unreadable`, with the reason. Pure: the same gives the same. Raises
-    `Unavailable` when no child can be started, `Broken` when it fails for a reason that is not the file's.
+    The file may be one on the disk, which is then not held in memory here. `anchors` and `chain` (DER) are those
+    that other agencies' certificates must lead to. Without `answered` nothing is known of revocation but what the
+    file itself proves; without `wanted` no room is looked for. Hostile and damaged files are `unreadable`, with the
+    reason. Pure: the same gives the same. Raises `Unavailable` when no child can be started, `Broken` when it fails
+    for a reason that is not the file's.
     """
     answered = answered or Answered()
+    size = pdf.stat().st_size if isinstance(pdf, Path) else len(pdf)
     header = {
-        "bytes": len(pdf),
+        "bytes": size,
         "anchors": _text(anchors),
         "chain": _text(chain),
         "ocsps": _text(answered.ocsps),
@@ -140,7 +143,7 @@ def examine(
         "at": at.isoformat(),
     }
     try:
-        with asking(_CHILD, header, [pdf], cost=cost or _cost(len(pdf))) as answer:
+        with asking(_CHILD, header, [pdf], cost=cost or _cost(size)) as answer:
             return _read(pdf, answer, answered)
     except TooCostly as error:
         return _unreadable(f"reading it {error}")
@@ -161,7 +164,7 @@ def _unreadable(why: str) -> Examined:
     return Examined(unreadable=why, signatures=(), faults=(), prepared=None, why_not=None)
 
 
-def _read(pdf: bytes, answer: IO[bytes], answered: Answered) -> Examined:
+def _read(pdf: bytes | Path, answer: IO[bytes], answered: Answered) -> Examined:
     """Turn the child's answer into values; the child is not trusted to be sane."""
     try:
         said: Mapping[str, Any] = json.loads(answer.readline(_LONGEST))
@@ -169,13 +172,19 @@ def _read(pdf: bytes, answer: IO[bytes], answered: Answered) -> Examined:
             return _unreadable(str(said["unreadable"])[:300])
         report = report_from(said["report"])
         prepared = answer.read() if said["why_not"] is None else None
-        if prepared is not None and (not prepared.startswith(pdf) or len(prepared) == len(pdf)):
+        if prepared is not None and not _continues(prepared, pdf):
             raise ValueError("the prepared file does not begin with the one that came")
         if said["why_not"] is not None and said["why_not"] not in _REASONS:
             raise ValueError("an unknown reason")
         return _examined(report, answered, prepared, said["why_not"])
     except (ValueError, KeyError, TypeError) as error:
         raise Broken("The reader of signed files gave an answer that makes no sense") from error
+
+
+def _continues(prepared: bytes, pdf: bytes | Path) -> bool:
+    """Whether a prepared file is the one that came, with something behind it."""
+    came = pdf.read_bytes() if isinstance(pdf, Path) else pdf
+    return prepared.startswith(came) and len(prepared) > len(came)
 
 
 def _examined(report: Report, answered: Answered, prepared: bytes | None, why_not: Any) -> Examined:

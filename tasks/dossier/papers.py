@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Broken
-from infra.object_store import Stored
+from infra.object_store import AlreadyStored, Stored
 from infra.services import services
 from tasks.dossier.tables import DocumentRow
 
@@ -53,6 +54,28 @@ def sha256_of(content: bytes) -> str:
 def store_content(content: bytes, media_type: str) -> Stored:
     """Store bytes durably under their hash, before any row names them; the same bytes again change nothing."""
     return services().work.put(content_key(sha256_of(content)), content, content_type=media_type)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in lower-case hex; it is read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def store_file(path: Path, media_type: str) -> Stored:
+    """Store a file as `store_content` stores bytes, without holding them; raises `AlreadyStored` as that does."""
+    digest = sha256_of_file(path)
+    stored = services().work.put_file(content_key(digest), path, content_type=media_type)
+    if stored.sha256 != digest:
+        raise AlreadyStored(f"{stored.key} holds other content than its name says")
+    return stored
+
+
+def fetch_file(key: str, digest: str, path: Path) -> Path:
+    """Write what the work store keeps under a key to a file and return that; raises `Broken` when it is not that."""
+    if services().work.get_file(key, path).sha256 != digest:
+        raise Broken(f"{key} in the work store is not what was kept there")
+    return path
 
 
 def keep(session: Session, paper: Paper, stored: Stored) -> DocumentRow:

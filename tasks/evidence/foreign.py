@@ -10,13 +10,14 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 from infra.errors import Forbidden
 from infra.pdf.foreign import Answered, Examined, Wanted, examine
 from infra.services import services
 
 
-def judge(content: bytes, wanted: Wanted | None) -> tuple[Examined, list[str]]:
+def judge(content: bytes | Path, wanted: Wanted | None) -> tuple[Examined, list[str]]:
     """
     Return what may be said of a signed file, and why its signers cannot be asked about, if so, in sentences.
 

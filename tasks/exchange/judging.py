@@ -7,16 +7,20 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from infra.pdf.foreign import Examined
 from infra.services import services
 from tasks.certification.rules import result_faults
+from tasks.dossier.papers import sha256_of_file
 from tasks.evidence.foreign import judge as judge_signed
 
 #: What the reader says of a PDF without any signature.
 _UNSIGNED = "it is not signed"
+_SIGNED = b"/ByteRange"
+#: Bytes looked at in one go.
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +44,29 @@ class Judged:
         }
 
 
-def judge(name: str, content: bytes) -> Judged:
+def judge(name: str, path: Path) -> Judged:
     """
     Return the verdict on one file; what is no PDF cannot be signed here and is neither good nor bad.
 
-    PDF files are opened in a process of their own, and their signers' issuers are asked. Raises `Unavailable` when
-    no process can be started, `NoRevocationAnswer` when nobody answers.
+    The file is not held in memory. PDF files are opened in a process of their own, and their signers' issuers are
+    asked. Raises `Unavailable` when no process can be started, `NoRevocationAnswer` when nobody answers.
     """
-    if not content.startswith(b"%PDF-"):
+    if not _may_be_signed(path):
         return Judged(signed=False, signed_at=None, weak=False, faults=())
-    if b"/ByteRange" not in content:
-        return Judged(signed=False, signed_at=None, weak=False, faults=())
-    return verdict(name, *_judged(content))
+    return verdict(name, *_judged(path))
+
+
+def _may_be_signed(path: Path) -> bool:
+    """Whether a file begins as a PDF and names a range of bytes somewhere, as every signature in one does."""
+    with path.open("rb") as file:
+        if file.read(5) != b"%PDF-":
+            return False
+        before = b""
+        while piece := file.read(_PIECE):
+            if _SIGNED in before + piece:
+                return True
+            before = piece[-len(_SIGNED) :]
+    return False
 
 
 #: The latest answers and when they were given, because one file is often sent to many: the same bytes and anchors
@@ -60,13 +75,13 @@ _KEPT: OrderedDict[tuple[object, ...], tuple[float, tuple[Examined, list[str]]]]
 _MOST_KEPT = 200
 
 
-def _judged(content: bytes) -> tuple[Examined, list[str]]:
+def _judged(path: Path) -> tuple[Examined, list[str]]:
     """Return what is said of a file and why its signers cannot be asked about, now or a moment ago."""
     parts = services()
-    key = (sha256(content).digest(), parts.foreign_anchors, parts.foreign_chain)
+    key = (sha256_of_file(path), parts.foreign_anchors, parts.foreign_chain)
     kept = _KEPT.get(key)
     if kept is None or time.monotonic() - kept[0] > parts.settings.revocation_kept_seconds:
-        kept = _KEPT[key] = (time.monotonic(), judge_signed(content, None))
+        kept = _KEPT[key] = (time.monotonic(), judge_signed(path, None))
         if len(_KEPT) > _MOST_KEPT:
             _KEPT.popitem(last=False)
     return kept[1]

@@ -11,7 +11,7 @@ from infra.edxml.reading import read_package
 from infra.edxml.splitting import Most, split
 from infra.object_store import Stored
 from infra.services import services
-from tasks.dossier.papers import content_key
+from tasks.dossier.papers import content_key, fetch_file
 from tasks.exchange.arriving import Came
 from tasks.exchange.judging import judge
 from tasks.exchange.tables import ArrivalRow
@@ -21,15 +21,14 @@ def open_again(arrival: ArrivalRow) -> Came | None:
     """Return a held-up package as it was read when it came; `None` when the limits have changed since."""
     parts = services()
     with tempfile.TemporaryDirectory(prefix="hoso-read-") as name:
-        package = Path(name) / "package.xml"
-        package.write_bytes(parts.work.get(arrival.store_key))
+        package = fetch_file(arrival.store_key, arrival.sha256, Path(name) / "package.xml")
         try:
             opened = read_package(
                 split(package, Path(name), Most(file_bytes=parts.settings.axis_limit_bytes))
             )
         except Faulty:
             return None
-        judged = [judge(one.entry.name, one.part.path.read_bytes()) for one in opened.attached]
+        judged = [judge(one.entry.name, one.part.path) for one in opened.attached]
     return Came(
         office=arrival.office,
         waits=Waits(

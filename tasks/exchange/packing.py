@@ -32,6 +32,7 @@ from tasks.authority.seal import seal_keeper
 from tasks.authority.values import Decision, SealAsked
 from tasks.dossier.moves import Actor, office_of
 from tasks.dossier.offices import OfficeData
+from tasks.dossier.papers import fetch_file, sha256_of_file
 from tasks.exchange import books
 from tasks.exchange.tables import ExchangeFileRow, MessageRow
 from tasks.signing.authorising import Signer, key_is_registered, why
@@ -87,10 +88,7 @@ def pack(key: str) -> None:
             package = _stored(task, folder) if task.stored else _made(task, signer, folder)
             _check(task, signer, package, folder)
             if not task.stored:
-                _, held = services().work.put_first(
-                    task.place, package.read_bytes(), content_type="application/xml"
-                )
-                package.write_bytes(held)
+                _store(task, package)
         _keep(task, signer, package)
 
 
@@ -186,14 +184,21 @@ def _told_when_it_fails(task: _Task, signer: Signer) -> Iterator[None]:
 def _stored(task: _Task, folder: Path) -> Path:
     """Return the package that an earlier try stored before it died."""
     package = folder / "package.xml"
-    package.write_bytes(services().work.get(task.place))
+    services().work.get_file(task.place, package)
     return package
+
+
+def _store(task: _Task, package: Path) -> None:
+    """Store a package unless another try did; the file is then what that one stored."""
+    held = services().work.put_file(task.place, package, content_type="application/xml")
+    if held.sha256 != sha256_of_file(package):
+        services().work.get_file(task.place, package)
 
 
 def _made(task: _Task, signer: Signer, folder: Path) -> Path:
     """Return the package, signed by one call of the token."""
     package = folder / "package.xml"
-    paths = [_fetched(one, folder / f"file-{n}") for n, one in enumerate(task.files)]
+    paths = [fetch_file(one.key, one.sha256, folder / f"file-{n}") for n, one in enumerate(task.files)]
     hashes = {one.content_id: one.sha256 for one in task.files}
 
     def sign(envelope: object) -> None:
@@ -206,15 +211,6 @@ def _made(task: _Task, signer: Signer, folder: Path) -> Path:
     else:
         raise Broken(f"the message {task.key} carries nothing")
     return package
-
-
-def _fetched(row: ExchangeFileRow, path: Path) -> Path:
-    """Write a document's file to a folder; raises `Broken` when it is not what was kept."""
-    content = services().work.get(row.key)
-    if sha256(content).hexdigest() != row.sha256:
-        raise Broken(f"file {row.position} of {row.document} in the work store is not what was kept there")
-    path.write_bytes(content)
-    return path
 
 
 def _check(task: _Task, signer: Signer, package: Path, folder: Path) -> None:
@@ -233,7 +229,7 @@ def _check(task: _Task, signer: Signer, package: Path, folder: Path) -> None:
 def _keep(task: _Task, signer: Signer, package: Path) -> None:
     """Keep a checked package, unless the authority has ended since the intent."""
     refusal: Forbidden | None = None
-    digest = sha256(package.read_bytes()).hexdigest()
+    digest = sha256_of_file(package)
     with services().database.transaction() as session:
         message = session.get_one(MessageRow, task.key, with_for_update=True)
         if message.sha256:

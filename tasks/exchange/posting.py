@@ -20,6 +20,7 @@ from infra.database import now
 from infra.errors import Broken, Forbidden, HosoError, Unavailable
 from infra.history import Json
 from infra.services import services
+from tasks.dossier.papers import fetch_file
 from tasks.exchange import books
 from tasks.exchange.arriving import settle_held
 from tasks.exchange.packing import pack
@@ -84,8 +85,7 @@ def _leave(key: str) -> str:
     with parts.database.transaction() as session:
         message = session.get_one(MessageRow, key)
     with tempfile.TemporaryDirectory(prefix="hoso-post-") as name:
-        package = Path(name) / "package.xml"
-        package.write_bytes(parts.work.get(message.store_key))
+        package = fetch_file(message.store_key, message.sha256, Path(name) / "package.xml")
         kind: Kind = "status" if message.kind == "status" else "edoc"
         if message.internal:
             waits = Waits(

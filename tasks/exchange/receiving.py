@@ -22,15 +22,14 @@ from infra.edxml.faults import Fault, Faulty, mismatch
 from infra.edxml.reading import Opened, read_package
 from infra.edxml.splitting import Most, split
 from infra.edxml.values import Letter
-from infra.errors import Forbidden, Unavailable
+from infra.errors import Broken, Forbidden, Unavailable
 from infra.history import Json
 from infra.history.recording import record
-from infra.object_store import Stored
 from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import SYSTEM
-from tasks.dossier.papers import content_key
+from tasks.dossier.papers import sha256_of_file, store_file
 from tasks.exchange import arriving
 from tasks.exchange.arriving import Came
 from tasks.exchange.judging import Judged, judge
@@ -138,14 +137,14 @@ def take_in(office: str, waits: Waits, package: Path) -> str:
     again changes nothing.
     """
     parts = services()
-    content = package.read_bytes()
-    digest = sha256(content).hexdigest()
+    digest = sha256_of_file(package)
     with parts.database.transaction() as session:
         if (known := session.get(ArrivalRow, (office, waits.axis_id))) and known.state != "damaged":
             return known.state
         twin = _twin(session, office, digest)
-    stored = parts.work.put(f"exchange/in/{digest}.xml", content, content_type="application/xml")
-    del content
+    stored = parts.work.put_file(f"exchange/in/{digest}.xml", package, content_type="application/xml")
+    if stored.sha256 != digest:
+        raise Broken(f"{stored.key} in the work store holds another package than its name says")
     if twin is not None:
         return arriving.keep_arrival(office, waits, stored, "duplicate", document=twin.document)
     with tempfile.TemporaryDirectory(prefix="hoso-read-") as name:
@@ -154,11 +153,14 @@ def take_in(office: str, waits: Waits, package: Path) -> str:
             opened = read_package(split(package, Path(name), most))
         except Faulty as error:
             return arriving.set_aside(office, waits, stored, error.faults, None)
-        judged = [judge(one.entry.name, one.part.path.read_bytes()) for one in opened.attached]
+        judged = [judge(one.entry.name, one.part.path) for one in opened.attached]
         faults = [*opened.faults, *_authentic(office, waits, opened), *_broken(judged)]
         if faults:
             return arriving.set_aside(office, waits, stored, faults, opened)
-        files = [_stored(one.part.path, one.part.sha256, one.entry.media_type) for one in opened.attached]
+        files = [
+            store_file(one.part.path, one.entry.media_type or "application/octet-stream")
+            for one in opened.attached
+        ]
     came = Came(office=office, waits=waits, package=stored, opened=opened, judged=judged, files=files)
     return arriving.write_down(came)
 
@@ -171,13 +173,6 @@ def _twin(session: Session, office: str, digest: str) -> ArrivalRow | None:
         col(ArrivalRow.state).in_(["taken", "held", "set-aside"]),
     )
     return session.exec(query).first()
-
-
-def _stored(path: Path, digest: str, media_type: str) -> Stored:
-    """Store an attachment under its hash."""
-    return services().work.put(
-        content_key(digest), path.read_bytes(), content_type=media_type or "application/octet-stream"
-    )
 
 
 def _broken(judged: Sequence[Judged]) -> list[Fault]:

@@ -7,10 +7,12 @@ is read (EXC-01), what is not signed does not take the place of paper (EXC-02).
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,7 +30,7 @@ from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
 from tasks.dossier.moves import SYSTEM, Actor, look, office_of, original_of, originals_of, procedure_of
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import read, store_content
+from tasks.dossier.papers import fetch_file, store_file
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
 from tasks.exchange import books
@@ -96,7 +98,8 @@ class FileGiven:
     """One file that is to be attached; the first one is the document itself."""
 
     name: str
-    content: bytes
+    #: A copy that nobody else changes.
+    path: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +140,14 @@ def send_letter(office: str, said: LetterSaid, files: Sequence[FileGiven], *, by
         data = office_of(session, office)
         by = acting(session, by, "exchange send", office=data.code)
         _refuse_secret(data, said, by)
-    judged = [judge(one.name, one.content) for one in files]
+    judged = [judge(one.name, one.path) for one in files]
     effect = _effect(judged, said)
-    stored = [store_content(one.content, media_type_of(one.name)) for one in files]
+    stored = [store_file(one.path, media_type_of(one.name)) for one in files]
     entries = [
         Entry(content_id=f"{n}-{held.sha256[:32]}", name=one.name, media_type=media_type_of(one.name))
         for n, (one, held) in enumerate(zip(files, stored, strict=True), start=1)
     ]
-    starts = [(entry, one.content[:16]) for entry, one in zip(entries, files, strict=True)]
+    starts = [(entry, _start(one.path)) for entry, one in zip(entries, files, strict=True)]
     faults = attachment_faults(entries, starts)
     if faults:
         raise Forbidden(f"{faults[0]}.", rule="EDX-08", way_out="Correct the file and send it again.")
@@ -159,6 +162,12 @@ def send_letter(office: str, said: LetterSaid, files: Sequence[FileGiven], *, by
             by=by,
         )
         return _write_down(session, data, outgoing)
+
+
+def _start(path: Path) -> bytes:
+    """Return a file's first bytes, which say what it is."""
+    with path.open("rb") as file:
+        return file.read(16)
 
 
 def _refuse_secret(office: OfficeData, said: LetterSaid, by: Actor) -> None:
@@ -265,8 +274,9 @@ def send_result(code: str, ordinal: int, to: Sequence[str], *, by: Actor) -> str
         rows = [row for row in (result.document, result.note) if row is not None]
         number, notation = _number(number_of(session, code, ordinal) or f"{code}.{ordinal}/KQ")
         name = procedure_of(session, dossier).name
-    contents = [read(row) for row in rows]
-    judged = [judge("result.pdf", content) for content in contents]
+    with tempfile.TemporaryDirectory(prefix="hoso-send-") as folder:
+        paths = [fetch_file(row.key, row.sha256, Path(folder) / str(n)) for n, row in enumerate(rows)]
+        judged = [judge("result.pdf", path) for path in paths]
     entries = tuple(
         Entry(content_id=f"{n}-{row.sha256[:32]}", name=f"{code}-{ordinal}-{n}.pdf", media_type="application/pdf")
         for n, row in enumerate(rows, start=1)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Barrier
 from typing import Protocol
 
@@ -109,6 +110,20 @@ def test_a_second_writer_learns_what_the_first_one_stored(store: Attackable, her
     second, held = store.put_first(f"{here}/a", b"two", content_type=PDF)
     assert (mine, held) == (b"one", b"one")
     assert second == first
+
+
+def test_a_file_is_stored_and_read_as_its_bytes_are(store: Attackable, here: str, tmp_path: Path) -> None:
+    content = secrets.token_bytes(3 << 20)
+    (tmp_path / "sent").write_bytes(content)
+    stored = store.put_file(f"{here}/a", tmp_path / "sent", content_type=PDF)
+    assert (stored.sha256, stored.size) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert store.put_file(f"{here}/a", tmp_path / "sent", content_type=PDF) == stored
+    assert store.get_file(f"{here}/a", tmp_path / "came") == stored
+    assert (tmp_path / "came").read_bytes() == content
+    (tmp_path / "other").write_bytes(b"other")
+    assert store.put_file(f"{here}/a", tmp_path / "other", content_type=PDF) == stored, "the first one stays"
+    with pytest.raises(Absent):
+        store.get_file(f"{here}/nothing", tmp_path / "came")
 
 
 def test_writers_at_the_same_moment_agree_on_one(store: Attackable, here: str) -> None:
