@@ -31,6 +31,22 @@ def batches(world: World) -> ModuleType:
     return found
 
 
+@pytest.fixture
+def chunks(batches: ModuleType) -> ModuleType:
+    """What carries chunks."""
+    import flows.chunks as found
+
+    return found
+
+
+@pytest.fixture
+def slots(batches: ModuleType) -> ModuleType:
+    """What begins batches by the clock."""
+    import flows.batch_slots as found
+
+    return found
+
+
 @contextmanager
 def chosen(world: World, **settings: object) -> Iterator[None]:
     """Work with other settings."""
@@ -287,7 +303,7 @@ def test_a_dossier_in_a_batch_and_in_its_own_run_at_once_is_done_once(
 
 
 def test_a_chunk_whose_worker_died_is_taken_up_by_another_at_the_first_unfinished(
-    world: World, batches: ModuleType
+    world: World, chunks: ModuleType
 ) -> None:
     office = world.office()
     codes = [world.received(office) for _ in range(3)]
@@ -297,9 +313,9 @@ def test_a_chunk_whose_worker_died_is_taken_up_by_another_at_the_first_unfinishe
     dead = records.take_chunk(number, chunk, "a worker that dies")
     assert dead is not None
     records.keep_outcomes(dead, [records.Outcome(code=codes[0], result=records.Result.DONE)])
-    assert asyncio.run(batches.carry_chunk(number, chunk)) == "carried elsewhere"
+    assert asyncio.run(chunks.carry_chunk(number, chunk)) == "carried elsewhere"
     world.put("update batch_chunk set lease_until = now() - interval '1 second' where batch = :b", b=number)
-    assert asyncio.run(batches.carry_chunk(number, chunk)) == "carried"
+    assert asyncio.run(chunks.carry_chunk(number, chunk)) == "carried"
     assert world.stage(codes[0]) == "Received", "what has a result is not taken again"
     assert stages(world, codes[1:]) == {"AwaitingSignature"}
     late = records.Outcome(code=codes[1], result=records.Result.SET_ASIDE, cause="too late")
@@ -307,14 +323,14 @@ def test_a_chunk_whose_worker_died_is_taken_up_by_another_at_the_first_unfinishe
 
 
 def test_a_slot_has_one_batch_and_one_that_was_missed_is_caught_up_once(
-    world: World, batches: ModuleType
+    world: World, batches: ModuleType, slots: ModuleType
 ) -> None:
     office = world.office()
-    slot = batches.slot_due(Kind.CERTIFICATION, office)
+    slot = slots.slot_due(Kind.CERTIFICATION, office)
     assert slot is not None
     world.received(office)
     run(batches, Kind.CERTIFICATION, office, slot=slot)
-    assert batches.slot_due(Kind.CERTIFICATION, office) in (
+    assert slots.slot_due(Kind.CERTIFICATION, office) in (
         None,
         slot.replace(minute=(slot.minute + 30) % 60),
     )
@@ -322,7 +338,7 @@ def test_a_slot_has_one_batch_and_one_that_was_missed_is_caught_up_once(
     again = asyncio.run(batches.run_batch(Kind.CERTIFICATION, office, slot=slot, here=True))
     assert again is None
     world.put("update batch set slot = slot - interval '3 days' where office = :o", o=office)
-    assert batches.slot_due(Kind.CERTIFICATION, office) is not None
+    assert slots.slot_due(Kind.CERTIFICATION, office) is not None
 
 
 def test_what_belongs_to_a_batch_is_left_alone_by_warm_workers_until_it_would_be_late_cert_17(
