@@ -29,7 +29,7 @@ from infra.database import now
 from infra.errors import HosoError
 from infra.services import services
 from tasks.dossier.maintenance import is_maintained
-from tasks.exchange import books, looking, sending
+from tasks.exchange import books, looking, results_out
 from tasks.exchange.post import carry_post
 from tasks.exchange.reconciling import Compared, compare_books
 from tasks.exchange.tables import ExchangeDocumentRow
@@ -37,14 +37,14 @@ from tasks.exchange.tables import ExchangeDocumentRow
 log = logging.getLogger("hoso.exchange")
 
 send_result = step(
-    sending.send_released, name="send-result", run_name="send original {ordinal} to other agencies"
+    results_out.send_released, name="send-result", run_name="send original {ordinal} to other agencies"
 )
 
 
 async def exchanging(code: str) -> None:
     """Send a dossier's released results to the agencies that its procedure names."""
     aside = Aside()
-    for ordinal in await asyncio.to_thread(sending.results_to_send, code):
+    for ordinal in await asyncio.to_thread(results_out.results_to_send, code):
         with aside:
             await send_result(code, ordinal)
     aside.settle()

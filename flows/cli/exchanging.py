@@ -41,7 +41,8 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send a letter with its files, or a dossier's result, to other agencies."""
-    from tasks.exchange.sending import FileGiven, read_letter, send_letter, send_result
+    from tasks.exchange.results_out import send_result
+    from tasks.exchange.sending import FileGiven, read_letter, send_letter
 
     me = logged_in()
     if result:

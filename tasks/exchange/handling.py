@@ -15,7 +15,7 @@ from tasks.dossier.tables import DossierRow
 from tasks.dossier.waiting import results_awaited
 from tasks.exchange import arriving, books, posting
 from tasks.exchange.lifecycle import allowed, is_wanted_back
-from tasks.exchange.sending import queue_letter, recalled
+from tasks.exchange.outgoing import queue_letter, recalled
 from tasks.exchange.tables import ExchangeDocumentRow
 from tasks.people.acting import acting
 
