@@ -97,7 +97,7 @@ def pdf(
 ) -> None:
     """Write the book of a locked year as a PDF, as far as it is signed; its digest is what an official signs."""
     from tasks.locking.locking import tell_register
-    from tasks.locking.sealing import freeze_register, one_lock, page_of
+    from tasks.locking.pages import freeze_register, one_lock, page_of
 
     me = logged_in()
     with services().database.transaction() as session:
@@ -130,7 +130,8 @@ def sign(
     as_json: AsJson = False,
 ) -> None:
     """Sign the book of a locked year that you reviewed, with your own token."""
-    from tasks.locking.sealing import one_lock, sign_register
+    from tasks.locking.pages import one_lock
+    from tasks.locking.sealing import sign_register
     from tasks.signing.keys import official_key, types_on_a_pad
 
     me = logged_in()
@@ -150,7 +151,8 @@ def sign(
 @register_app.command("seal")
 def seal(office: str, year: int, symbol: Symbol = "", as_json: AsJson = False) -> None:
     """Give the signed book of a locked year the agency's signature, on the machine that holds its token."""
-    from tasks.locking.sealing import one_lock, sign_register
+    from tasks.locking.pages import one_lock
+    from tasks.locking.sealing import sign_register
     from tasks.signing.keys import seal_of
 
     found = one_lock(office, year, symbol)

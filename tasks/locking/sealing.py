@@ -1,52 +1,64 @@
 """
 The page of a locked year is signed exactly once: by the certifier who locks it, then by the agency (CERT-29).
 
-The same five moments as for a dossier's document: intent committed, token asked, result checked, stored under a
-name computed from the intent, kept. The sealed page goes into the archive for ever (ARC-01).
+The five moments are those of every signature (`tasks.signing.once`). The sealed page goes into the archive for
+ever (ARC-01).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from infra.database import now
-from infra.errors import Broken, Forbidden, Unavailable
+from infra.errors import Forbidden
 from infra.history import Json
-from infra.pdf.checking import SignatureFound, check_signed
-from infra.pdf.signing import check_certificate, sign_field
+from infra.pdf.checking import SignatureFound
+from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.archival.locks import keep_for_ever
 from tasks.authority.rules import decide_seal
 from tasks.authority.seal import seal_keeper
 from tasks.authority.values import Decision, SealAsked
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import SYSTEM, Actor, office_of
-from tasks.dossier.papers import sha256_of, store_content
-from tasks.dossier.procedures import Procedure
-from tasks.dossier.tables import ProcedureRow
+from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.papers import store_content
 from tasks.evidence.standing import doubt_about
-from tasks.forms.values import Signatory
-from tasks.locking.locking import authority_over, locks_of, tell_register
-from tasks.locking.printing import register_pdf
+from tasks.locking.locking import authority_over, tell_register
+from tasks.locking.pages import freeze_register, newest_form, page_of, signed_fields, signed_form
 from tasks.locking.tables import RegisterLockRow, RegisterPaperRow, RegisterSignatureRow
 from tasks.signing.authorising import Signer, key_is_registered, same_authority, why
+from tasks.signing.once import Once, alone_at, sign_once
 from tasks.signing.rules import kept_key
 
 #: The field that each role signs, and what the page is called then.
 _FIELDS = {"official": "official_1", "agency": "seal"}
 _AFTER = {"official": "approved", "agency": "sealed"}
 
-#: Seconds to wait for somebody who signs the same page.
-PATIENCE = 60.0
+
+def sign_register(lock: RegisterLockRow, signer: Signer, *, expected_sha256: str | None = None) -> bool:
+    """
+    Give the page of a locked year its next signature by this signer; return whether one was added now.
+
+    `expected_sha256` is the page that was reviewed: another one is refused (SIG-12). Raises `Forbidden` when
+    a rule says no (the history records it), `Unavailable` when token or store are away, `Broken` when what the
+    token gave does not verify. Repeating is harmless at every point; a sealed page is in the archive too.
+    """
+    if signer.role == "official":
+        freeze_register(lock, signer.staff)
+    what = f"the register {lock.symbol} of {lock.year}"
+    with alone_at(f"register/{lock.office}/{lock.year}/{lock.symbol}", what):
+        intent = _intend(lock, signer, expected_sha256)
+        done = intent is not None and sign_once(intent.once(what, signer), signer)
+    if signer.role == "agency":
+        _archive(lock)
+    return done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
+class _Intent:
     """One signature of a page, as it was written down."""
 
     lock: RegisterLockRow
@@ -61,101 +73,38 @@ class _Task:
     decision: Decision
     place: str
 
-
-def freeze_register(lock: RegisterLockRow, official: str) -> RegisterPaperRow:
-    """
-    Return the page of a locked year as an official signs it today; it is made where it is not there.
-
-    One that somebody has signed stays for ever. One that nobody signed on its day, or that names another
-    official or capacity, is made anew. Raises `NoAuthority` when the official may not sign it now.
-    """
-    with services().database.transaction() as session:
-        newest = _newest(session, lock, "frozen")
-        if newest is not None and _signed_form(session, newest) is not None:
-            return newest
-        today = local(now(session)).date()
-        decision = authority_over(session, lock.office, lock.symbol, official).or_refuse()
-        named = (today, official, list(decision.lines))
-        if newest is not None and (newest.for_day, newest.official, newest.lines) == named:
-            return newest
-        officer = office_of(session, lock.office).officer(official, "official")
-        signatory = Signatory(title_lines=decision.lines, full_name=officer.name)
-        content = register_pdf(session, lock, _title(session, lock.symbol), signatory, today)
-        revision = newest.revision + 1 if newest else 0
-    stored = store_content(content, "application/pdf")
-    with services().database.transaction() as session:
-        held = session.get_one(RegisterLockRow, (lock.office, lock.year, lock.symbol))
-        newest = _newest(session, held, "frozen")
-        if newest is not None and newest.revision >= revision:
-            return newest
-        row = RegisterPaperRow(
-            office=lock.office,
-            year=lock.year,
-            symbol=lock.symbol,
-            kind="frozen",
-            revision=revision,
-            for_day=named[0],
-            official=official,
-            lines=named[2],
-            sha256=stored.sha256,
-            size=stored.size,
-            key=stored.key,
-            made_at=now(session),
+    def once(self, what: str, signer: Signer) -> Once:
+        """Return it as the five moments know it."""
+        return Once(
+            what=what,
+            document_key=self.document.key,
+            document_sha256=self.document.sha256,
+            field=self.field,
+            first=self.field == "official_1",
+            place=self.place,
+            key=self.key,
+            stored=self.stored,
+            tell_end=self.tell_end,
+            keep=lambda signed, found: _keep(self, signer, signed, found),
+            image=signer.image,
         )
-        session.add(row)
-        session.flush()
-        facts: dict[str, Json] = {
-            "doc": {"sha256": stored.sha256, "size": stored.size},
-            "for_day": named[0].isoformat(),
-        }
-        tell_register(session, held, event="register:frozen", by=SYSTEM, facts=facts)
-        return row
+
+    def tell_end(self, end: str, facts: dict[str, Json]) -> None:
+        """Say in the history how a try ended whose result is not kept."""
+        with services().database.transaction() as session:
+            row = session.get_one(RegisterSignatureRow, self.row_id)
+            row.open_try = False
+            session.add(row)
+            said: dict[str, Json] = {"field": self.field, "try": self.number, **facts}
+            tell_register(session, self.lock, event=f"register:signature-{end}", by=self.actor, facts=said)
 
 
-def sign_register(lock: RegisterLockRow, signer: Signer, *, expected_sha256: str | None = None) -> bool:
-    """
-    Give the page of a locked year its next signature by this signer; return whether one was added now.
-
-    `expected_sha256` is the page that was reviewed: another one is refused (SIG-12). Raises `Forbidden` when
-    a rule says no (the history records it), `Unavailable` when token or store are away, `Broken` when what the
-    token gave does not verify. Repeating is harmless at every point; a sealed page is in the archive too.
-    """
-    if signer.role == "official":
-        freeze_register(lock, signer.staff)
-    name = f"register/{lock.office}/{lock.year}/{lock.symbol}"
-    with services().database.locked(name, patience=PATIENCE) as alone:
-        if not alone:
-            raise Unavailable(f"somebody else has been signing the register of {lock.year} for a minute")
-        task = _intend(lock, signer, expected_sha256)
-        done = task is not None and _sign(task, signer)
-    if signer.role == "agency":
-        _archive(lock)
-    return done
-
-
-def page_of(lock: RegisterLockRow) -> tuple[RegisterPaperRow, bytes]:
-    """Return the page of a locked year as far as it is signed, with its bytes; refuses where there is none yet."""
-    with services().database.transaction() as session:
-        frozen = _newest(session, lock, "frozen")
-        row = (_signed_form(session, frozen) or frozen) if frozen else None
-    if row is None:
-        raise Forbidden(
-            f"the register {lock.symbol} of {lock.office} for {lock.year} has no page yet.",
-            rule="CERT-29",
-            way_out="“hoso register pdf --official STAFF” makes the page that this official signs.",
-        )
-    content = services().work.get(row.key)
-    if sha256_of(content) != row.sha256:
-        raise Broken(f"the page of the register of {lock.year} in the work store is not what was kept there")
-    return row, content
-
-
-def _intend(lock: RegisterLockRow, signer: Signer, expected: str | None) -> _Task | None:
+def _intend(lock: RegisterLockRow, signer: Signer, expected: str | None) -> _Intent | None:
     """Check the authority at this moment and write the intent; a refusal is written too. `None`: signed before."""
     parts, refusal = services(), None
     doubt = doubt_about([signer.token.certificate])
     with parts.database.transaction() as session:
-        frozen = _newest(session, lock, "frozen")
+        frozen = newest_form(session, lock, "frozen")
         if frozen is None:
             raise Forbidden(
                 f"the page of the register of {lock.year} was not made yet.",
@@ -163,8 +112,8 @@ def _intend(lock: RegisterLockRow, signer: Signer, expected: str | None) -> _Tas
                 way_out="The official signs first: “hoso register sign”.",
             )
         office, field = office_of(session, lock.office), _FIELDS[signer.role]
-        document = _signed_form(session, frozen) or frozen
-        if field in _signed(session, frozen):
+        document = signed_form(session, frozen) or frozen
+        if field in signed_fields(session, frozen):
             return None
         actor = _actor(lock, signer, office.unit)
         try:
@@ -185,7 +134,7 @@ def _intend(lock: RegisterLockRow, signer: Signer, expected: str | None) -> _Tas
             stored = row.tries > 0 and parts.work.find(row.kept_key) is not None
             if not stored:
                 _begin_try(session, lock, row, document, actor, decision)
-            return _Task(
+            return _Intent(
                 lock=lock,
                 frozen=frozen,
                 document=document,
@@ -212,7 +161,7 @@ def _authority(session: Session, lock: RegisterLockRow, frozen: RegisterPaperRow
             agency=office.unit,
             procedure="register",
             officials=1,
-            signed=len(set(_signed(session, frozen)) - {"seal"}),
+            signed=len(set(signed_fields(session, frozen)) - {"seal"}),
             alone="",
             keeper=keeper.keeper if keeper else "",
             moment=now(session),
@@ -284,111 +233,40 @@ def _begin_try(
     tell_register(session, lock, event="register:signature-intended", by=actor, facts=facts)
 
 
-def _sign(task: _Task, signer: Signer) -> bool:
-    """Do what was intended; return whether a signature was kept now."""
-    parts = services()
-    with _told_when_it_fails(task, signer):
-        previous = parts.work.get(task.document.key)
-        if sha256_of(previous) != task.document.sha256:
-            raise Broken(f"the page of the register of {task.lock.year} in the store is not the one frozen")
-        if task.stored:
-            # An earlier try got this far and died: what it stored is the signature of this step.
-            signed = parts.work.get(task.key)
-        else:
-            made = _make(task, signer, previous)
-            _check(task, signer, previous, made)
-            _, signed = parts.work.put_first(task.key, made, content_type="application/pdf")
-        found = _check(task, signer, previous, signed)
-    return _keep(task, signer, signed, found)
-
-
-def _make(task: _Task, signer: Signer, previous: bytes) -> bytes:
-    """Return the signed revision by one call of the token."""
-    parts = services()
-    return sign_field(
-        previous,
-        field=task.field,
-        token=signer.token,
-        image=signer.image,
-        at=local(parts.clock.now()),
-        certify=task.field == "official_1",
-        name=None,
-        location=task.place,
-        reason=None,
-        chain=parts.chain,
-    )
-
-
-def _check(task: _Task, signer: Signer, previous: bytes, signed: bytes) -> SignatureFound:
-    """Return what a validator says of a new revision; raises `Broken` when it may not be kept."""
-    parts = services()
-    return check_signed(
-        previous,
-        signed,
-        field=task.field,
-        certificate=signer.token.certificate,
-        anchors=parts.anchors,
-        chain=parts.chain,
-        at=parts.clock.now(),
-    )
-
-
-@contextmanager
-def _told_when_it_fails(task: _Task, signer: Signer) -> Iterator[None]:
-    """Say in the history that a signature that was intended did not come to be, whatever the reason."""
-    before = signer.token.calls
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        facts: dict[str, Json] = {
-            "field": task.field,
-            "try": task.number,
-            "cause": type(error).__name__,
-            "called": signer.token.calls > before,
-        }
-        if not task.stored:
-            with suppress(Unavailable), services().database.transaction() as session:
-                row = session.get_one(RegisterSignatureRow, task.row_id)
-                row.open_try = False
-                session.add(row)
-                tell_register(
-                    session, task.lock, event="register:signature-failed", by=task.actor, facts=facts
-                )
-        raise
-
-
-def _keep(task: _Task, signer: Signer, signed: bytes, found: SignatureFound) -> bool:
+def _keep(intent: _Intent, signer: Signer, signed: bytes, found: SignatureFound) -> bool:
     """Keep a checked signature, or say why it is not used; return whether it was kept now."""
     stored, refusal = store_content(signed, "application/pdf"), None
     with services().database.transaction() as session:
-        row = session.get_one(RegisterSignatureRow, task.row_id, with_for_update=True)
+        row = session.get_one(RegisterSignatureRow, intent.row_id, with_for_update=True)
         if row.kept_at is not None:
             return False
         facts: dict[str, Json] = {
-            "field": task.field,
-            "try": task.number,
+            "field": intent.field,
+            "try": intent.number,
             "doc": {"sha256": stored.sha256, "size": stored.size},
             "certificate": row.certificate_sha256,
         }
         try:
             # The moment has passed since the intent: certificate, post or mandate may have ended, the day too.
-            decision = _authority(session, task.lock, task.frozen, signer)
-            same_authority(task.decision, decision, f"the register of {task.lock.year}")
+            decision = _authority(session, intent.lock, intent.frozen, signer)
+            same_authority(intent.decision, decision, f"the register of {intent.lock.year}")
         except Forbidden as error:
             refusal = error
         row.open_try = False
         session.add(row)
         if refusal is not None:
-            facts |= {"cause": refusal.rule, **why(task.lock.office, refusal)}
-            tell_register(session, task.lock, event="register:signature-unused", by=task.actor, facts=facts)
+            facts |= {"cause": refusal.rule, **why(intent.lock.office, refusal)}
+            tell_register(
+                session, intent.lock, event="register:signature-unused", by=intent.actor, facts=facts
+            )
         else:
             row.kept_sha256, row.level = stored.sha256, found.level
             row.signed_at, row.kept_at = found.time, now(session)
-            kept = task.frozen.model_dump(exclude={"id"})
+            kept = intent.frozen.model_dump(exclude={"id"})
             kept |= {"kind": _AFTER[signer.role], "sha256": stored.sha256, "size": stored.size}
             session.add(RegisterPaperRow(**{**kept, "key": stored.key, "made_at": now(session)}))
-            facts |= {"level": found.level, "authority": task.decision.facts()}
-            tell_register(session, task.lock, event="register:signature-done", by=task.actor, facts=facts)
+            facts |= {"level": found.level, "authority": intent.decision.facts()}
+            tell_register(session, intent.lock, event="register:signature-done", by=intent.actor, facts=facts)
             return True
     raise refusal
 
@@ -402,57 +280,8 @@ def _archive(lock: RegisterLockRow) -> None:
     keep_for_ever("register", name, content, "application/pdf")
 
 
-def _newest(session: Session, lock: RegisterLockRow, kind: str) -> RegisterPaperRow | None:
-    """Return the newest form of a kind of the page of a locked year."""
-    query = select(RegisterPaperRow).where(
-        RegisterPaperRow.office == lock.office,
-        RegisterPaperRow.year == lock.year,
-        RegisterPaperRow.symbol == lock.symbol,
-        RegisterPaperRow.kind == kind,
-    )
-    return session.exec(query.order_by(col(RegisterPaperRow.revision).desc())).first()
-
-
-def _signed_form(session: Session, frozen: RegisterPaperRow) -> RegisterPaperRow | None:
-    """Return the page with the signatures that it has, if it has one."""
-    lock = session.get_one(RegisterLockRow, (frozen.office, frozen.year, frozen.symbol))
-    forms = [_newest(session, lock, kind) for kind in ("sealed", "approved")]
-    return next((one for one in forms if one is not None and one.revision == frozen.revision), None)
-
-
-def _signed(session: Session, frozen: RegisterPaperRow) -> list[str]:
-    """Return the fields of a page whose signature is kept."""
-    query = select(RegisterSignatureRow.field).where(
-        RegisterSignatureRow.paper == frozen.id, col(RegisterSignatureRow.kept_at).is_not(None)
-    )
-    return list(session.exec(query))
-
-
 def _actor(lock: RegisterLockRow, signer: Signer, unit: str) -> Actor:
     """Return the signer as the history names it."""
     if signer.role == "agency":
         return Actor(role="agency", staff="seal", post=unit, office=lock.office)
     return Actor(role="official", staff=signer.staff, office=lock.office)
-
-
-def _title(session: Session, symbol: str) -> str:
-    """Return what a register is called by the procedure that has it."""
-    for row in session.exec(select(ProcedureRow).order_by(col(ProcedureRow.version).desc())):
-        register = Procedure.model_validate(row.body).register_
-        if register is not None and register.symbol == symbol:
-            return register.title
-    raise Broken(f"no procedure has the register {symbol}")
-
-
-def one_lock(office: str, year: int, symbol: str = "") -> RegisterLockRow:
-    """Return the lock of an office's year; refuses to guess where there are several registers."""
-    with services().database.transaction() as session:
-        found = [one for one in locks_of(session, office, year) if symbol in ("", one.symbol)]
-    if len(found) != 1:
-        symbols = ", ".join(one.symbol for one in found) or "none of that symbol"
-        raise Forbidden(
-            f"{office} has {len(found)} locked registers of {year}: {symbols}.",
-            rule="CERT-24",
-            way_out="Name one with --symbol.",
-        )
-    return found[0]

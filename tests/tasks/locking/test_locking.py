@@ -12,8 +12,9 @@ from infra.pdf.checking import signatures_of
 from infra.services import services
 from tasks.dossier.register import reserve
 from tasks.locking.locking import lock_register
+from tasks.locking.pages import freeze_register, one_lock, page_of
 from tasks.locking.reminding import remind_of_registers
-from tasks.locking.sealing import freeze_register, one_lock, page_of, sign_register
+from tasks.locking.sealing import sign_register
 from tasks.people.acting import NotAllowed
 from tests.world import World, refused
 
