@@ -31,7 +31,7 @@ demo: setup ## one dossier from the booking to the archive, on real servers
 	@$(STACK) run -- $(IN)/hoso demo
 
 test: setup ## the tests, on a stack of their own
-	@$(IN)/python -m pytest -n $(AT_ONCE) --dist loadfile
+	@$(IN)/python -m pytest -n $(AT_ONCE) --no-loadscope-reorder
 
 test-minio: setup ## the object store's tests and one whole life on MinIO; says so if Go is absent
 	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py

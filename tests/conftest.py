@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pikepdf
 import pytest
 from cryptography import x509
@@ -18,17 +19,34 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image, ImageDraw
+from xdist.remote import Producer
 
 from infra.clock import SystemClock
 from infra.environment import environment
 from infra.services import using
 from infra.stack.authorities import serve_issuer, sources
+from tests.sharing import Shares, in_order
 from tests.world import World, running
 
 # A run that is asked to end takes its stacks down, as one that is interrupted by hand does.
 # Both are set, because who starts tests in the background may have had SIGINT ignored.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine that is slow for a moment is no finding: how long an example takes is for the benchmarks.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares:
+    """Share the tests out among processes."""
+    return Shares(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    in_order(items)
+
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "428571"
