@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -90,6 +90,8 @@ def begin_batch(
             slot=slot,
             asked_by=by.staff or by.role,
             begun_at=now(session),
+            # From the first moment on, so that one whose run dies at once is taken up too.
+            lease_until=now(session) + timedelta(seconds=services().settings.lease_seconds),
         )
         session.add(row)
         session.flush()

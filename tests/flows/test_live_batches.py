@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
+from infra.stack.layout import Place
+from infra.stack.postgres import administrator
 from tasks.batches import records
 from tasks.batches.rules import Kind
 from tests.flows.live import OFFICE, Live, until
@@ -57,3 +61,65 @@ def test_a_batch_is_a_run_with_a_named_end_a_table_and_chunks_that_are_runs_of_t
     }
     bar = office.api("GET", f"/artifacts/batch-{number}-progress/latest")
     assert (bar["type"], float(bar["data"])) == ("progress", 100.0)
+
+
+def certified_once(live: Live, codes: list[str]) -> bool:
+    """Whether each dossier was certified, and none twice."""
+    return all(
+        live.stage(code) == "AwaitingSignature" and live.events(code).count("copy:frozen") == 1
+        for code in codes
+    )
+
+
+def test_a_chunk_whose_worker_is_killed_is_finished_by_another_and_nothing_is_done_twice(
+    office: Live,
+) -> None:
+    codes = for_the_batch(office, 4)
+    batch = office.press_run("certification-batch", office=OFFICE)
+
+    def carrier() -> int | None:
+        """Return a process that carries a chunk at this moment."""
+        found = office.ask(
+            "select lease_owner from batch_chunk where ended_at is null and lease_until > now()"
+            " and lease_owner is not null limit 1"
+        )
+        return int(found[0][0].split("/")[1]) if found else None
+
+    pid = until("a chunk that is carried", carrier)
+    os.kill(pid, signal.SIGKILL)
+    run = ended(office, batch)
+    assert run["state_type"] == "COMPLETED", run
+    assert certified_once(office, codes)
+    number = json.loads(run["state"]["message"])["batches"][0]  # type: ignore[index]
+    assert max(chunk.fence for chunk in records.chunks_of(number)) > 1, "another took up what the dead one had"
+
+
+def test_a_batch_whose_own_run_died_is_taken_up_by_the_warm_worker(office: Live) -> None:
+    codes = for_the_batch(office, 2)
+    number = records.begin_batch(Kind.CERTIFICATION, OFFICE)
+    assert number is not None
+    records.add_chunk(number, codes, urgent=False)
+    office.put("update batch set lease_until = now() - interval '1 second' where id = :b", b=number)
+    until("the end of the batch", lambda: records.batch_row(number).ended_at)
+    assert certified_once(office, codes)
+
+
+def test_a_run_that_never_begins_is_cancelled_after_ten_minutes_and_a_booked_dossiers_waits(
+    office: Live,
+) -> None:
+    booked = office.book()
+    office.shown(booked)
+    waits = office.run_of(booked)["id"]
+    known = office.api("GET", "/deployments/name/batch-chunk/batch-chunk")
+    stuck = office.api(
+        "POST", f"/deployments/{known['id']}/create_flow_run",
+        parameters={"batch": 0, "chunk": 0}, state={"type": "PENDING", "name": "Pending"},
+    )["id"]  # fmt: skip
+    with administrator(Place(office.root), "prefect") as connection:
+        for run in (waits, stuck):
+            connection.execute(
+                "update flow_run_state set timestamp = now() - interval '11 minutes' where flow_run_id = %s",
+                (run,),
+            )
+    assert ended(office, stuck)["state_type"] == "CANCELLED"
+    assert office.api("GET", f"/flow_runs/{waits}")["state_type"] == "PENDING"
