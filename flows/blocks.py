@@ -63,6 +63,7 @@ class Stopped(Exception):
 class Block:
     """The dossiers of a block that are ours, and what stands in the way of each."""
 
+    kind: Kind
     leases: Mapping[str, Lease]
     errors: dict[str, Exception] = field(default_factory=dict)
     fault: Fault | None = None
@@ -107,7 +108,7 @@ def carry_block(kind: Kind, office: str, codes: Sequence[str]) -> tuple[list[Out
     repeated: what was done is found done.
     """
     with _held(codes) as leases:
-        block = Block(leases={code: leases[code] for code in codes if code in leases})
+        block = Block(kind=kind, leases={code: leases[code] for code in codes if code in leases})
         seen = {code: lease.asked for code, lease in block.leases.items()}
         before = stages_of(list(block.leases))
         try:
@@ -283,16 +284,32 @@ def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) ->
             else:
                 at_rest = after[code] in _AT_REST and block.fault is None
                 outbox.finish(lease, seen=seen[code] if at_rest else lease.asked, wake_at=wake_at(code))
-                result, cause = (Result.DONE, "") if moved else (Result.WAITING, _why_waiting(after[code]))
+                result, cause = _came_to(block.kind, after[code], moved=moved)
                 outcomes.append(Outcome(code=code, result=result, cause=cause))
     return outcomes
 
 
-def _why_waiting(stage: str) -> str:
-    """Say why a dossier did not move although nothing went wrong."""
-    return {
-        str(Stage.SIGNED): "its return has not ended: a mail server asked for patience, or a counter has it",
-    }.get(stage, f"it stands at {stage}")
+#: Where each part of a life leads.
+_GOALS = {
+    Kind.CERTIFICATION: Stage.AWAITING_SIGNATURE,
+    Kind.SEALING: Stage.SIGNED,
+    Kind.DELIVERY: Stage.RETURNED,
+    Kind.ARCHIVAL: Stage.ARCHIVED,
+}
+
+
+def _came_to(kind: Kind, stage: str, *, moved: bool) -> tuple[Result, str]:
+    """Return the result of a dossier that nothing went wrong with, and why it did not move."""
+    if moved:
+        return Result.DONE, ""
+    if stage == _GOALS[kind]:
+        return Result.ELSEWHERE, ""  # Somebody was here between the plan and now.
+    if stage == Stage.SIGNED:
+        return (
+            Result.WAITING,
+            "its return has not ended: a mail server asked for patience, or a counter has it",
+        )
+    return Result.WAITING, f"it stands at {stage}"
 
 
 def _put_off(lease: Lease, error: Exception) -> None:

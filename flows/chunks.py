@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from prefect import flow
 from prefect.client.orchestration import get_client
@@ -30,10 +31,13 @@ from tasks.batches.faults import Fault
 from tasks.batches.records import ChunkLease, Outcome
 from tasks.batches.rules import Kind, Result, alike
 from tasks.batches.tables import BatchRow
+from tasks.dossier import outbox
 from tasks.dossier.maintenance import is_maintained
 
-#: Seconds between two looks at a batch that another chunk has paused.
+#: Seconds between two looks at a batch that another chunk has paused, and at dossiers that others are at.
 _LOOK = 1.0
+#: For how many lengths of a lease others are waited for.
+_OTHERS = 2
 
 block = step(carry_block, name="block", run_name="{kind}, {codes[0]} …")
 
@@ -93,6 +97,9 @@ class _Chunk:
         """Begin; nothing was tried yet."""
         self._lease = lease
         self._waits = _patience()
+        #: Those that another worker was at: they are looked at once more when the rest is done.
+        self._later: set[str] = set()
+        self._looked_again: set[str] = set()
         self._gone: set[str] = set()
         self._still_there: set[str] = set()
 
@@ -108,17 +115,42 @@ class _Chunk:
                 await asyncio.sleep(_LOOK)
                 continue
             room = 1 if row.paused_by == number else services().settings.batch_block
-            codes = await asyncio.to_thread(records.unfinished, batch, number, room)
+            codes = await asyncio.to_thread(
+                partial(records.unfinished, batch, number, room, besides=self._later)
+            )
+            if not codes and self._later:
+                await self._wait_for_others()
+                continue
             if not codes:
                 return True
             codes = await self._worth_trying(batch, codes)
             if not codes:
                 continue
-            outcomes, fault = await self._carry_block(row, codes)
+            carried, fault = await self._carry_block(row, codes)
+            outcomes = self._put_off(carried)
             if outcomes and not await asyncio.to_thread(records.keep_outcomes, self._lease, outcomes):
                 return False  # Another worker has the chunk by now.
             if not await self._may_go_on(row, fault):
                 return False
+
+    def _put_off(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """
+        Leave those that another worker is at for later, and return the other outcomes.
+
+        Who is at them may be dead: a chunk that was killed holds the dossiers of its last block for a while.
+        """
+        elsewhere = {one.code for one in outcomes if one.result is Result.ELSEWHERE} - self._looked_again
+        self._later |= elsewhere
+        return [one for one in outcomes if one.code not in elsewhere]
+
+    async def _wait_for_others(self) -> None:
+        """Wait until nobody is at those that were left for later, or was there for longer than a dead one's lease."""
+        codes, self._later = sorted(self._later), set()
+        self._looked_again.update(codes)
+        for _ in range(int(_OTHERS * services().settings.lease_seconds / _LOOK)):
+            if not await asyncio.to_thread(outbox.held_by_others, codes):
+                break
+            await asyncio.sleep(_LOOK)
 
     async def _carry_block(self, row: BatchRow, codes: Sequence[str]) -> tuple[list[Outcome], Fault | None]:
         """Carry one block, within the limit of the token where one is used."""

@@ -7,7 +7,7 @@ dossier that is in a batch and in its own run at once is carried by one of the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -210,8 +210,8 @@ def chunks_of(batch: int) -> list[BatchChunkRow]:
         return list(session.exec(query.order_by(col(BatchChunkRow.number))))
 
 
-def unfinished(batch: int, number: int, room: int) -> list[str]:
-    """Return the first dossiers of a chunk of which nothing is known yet."""
+def unfinished(batch: int, number: int, room: int, *, besides: Collection[str] = ()) -> list[str]:
+    """Return the first dossiers of a chunk of which nothing is known yet, besides some."""
     with services().database.transaction() as session:
         query = (
             select(BatchDossierRow.dossier)
@@ -219,6 +219,7 @@ def unfinished(batch: int, number: int, room: int) -> list[str]:
                 BatchDossierRow.batch == batch,
                 BatchDossierRow.chunk == number,
                 col(BatchDossierRow.result).is_(None),
+                col(BatchDossierRow.dossier).not_in(besides),
             )
             .order_by(col(BatchDossierRow.position))
         )

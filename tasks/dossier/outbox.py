@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from infra.services import services
 from tasks.dossier.lifecycle import Stage
@@ -115,6 +115,15 @@ def take_these(owner: str, codes: Sequence[str]) -> dict[str, Lease]:
     """Return leases on those of some dossiers, due or not, that nobody else is at, by their codes."""
     with services().database.transaction() as session:
         return {one.code: one for one in _leases(session, _TAKE_THESE, owner=owner, codes=list(codes))}
+
+
+def held_by_others(codes: Sequence[str]) -> list[str]:
+    """Return which of some dossiers a worker is at, or was at when it died a moment ago."""
+    with services().database.transaction() as session:
+        query = select(OutboxRow.dossier).where(
+            col(OutboxRow.dossier).in_(list(codes)), col(OutboxRow.lease_until) > func.clock_timestamp()
+        )
+        return list(session.exec(query))
 
 
 def renew_these(leases: Sequence[Lease]) -> None:

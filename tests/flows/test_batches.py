@@ -315,7 +315,13 @@ def test_a_chunk_whose_worker_died_is_taken_up_by_another_at_the_first_unfinishe
     records.keep_outcomes(dead, [records.Outcome(code=codes[0], result=records.Result.DONE)])
     assert asyncio.run(chunks.carry_chunk(number, chunk)) == "carried elsewhere"
     world.put("update batch_chunk set lease_until = now() - interval '1 second' where batch = :b", b=number)
+    world.put(
+        "update outbox set lease_owner = 'a worker that dies', lease_until = now() + interval '2 seconds'"
+        " where dossier = :c",
+        c=codes[1],
+    )
     assert asyncio.run(chunks.carry_chunk(number, chunk)) == "carried"
+    assert results(number) == dict.fromkeys(codes, "done"), "what the dead one held is waited for"
     assert world.stage(codes[0]) == "Received", "what has a result is not taken again"
     assert stages(world, codes[1:]) == {"AwaitingSignature"}
     late = records.Outcome(code=codes[1], result=records.Result.SET_ASIDE, cause="too late")

@@ -91,7 +91,9 @@ def test_a_chunk_whose_worker_is_killed_is_finished_by_another_and_nothing_is_do
     assert run["state_type"] == "COMPLETED", run
     assert certified_once(office, codes)
     number = json.loads(run["state"]["message"])["batches"][0]  # type: ignore[index]
-    assert max(chunk.fence for chunk in records.chunks_of(number)) > 1, "another took up what the dead one had"
+    assert max(chunk.fence for chunk in records.chunks_of(number)) > 1, (
+        "another took up what the dead one had"
+    )
 
 
 def test_a_batch_whose_own_run_died_is_taken_up_by_the_warm_worker(office: Live) -> None:
