@@ -232,7 +232,7 @@ async def _make_run(client: PrefectClient, shown: Shown) -> FlowRun:
 
 async def show_timeline(client: PrefectClient, waits: Waiting, run_id: UUID) -> None:
     """Put a dossier's timeline beside its run, as the newest version of its artifact."""
-    page = await asyncio.to_thread(render, waits.code, waits.name, waits.why)
+    page = await asyncio.to_thread(render, waits)
     await client.create_artifact(
         ArtifactCreate(
             key=artifact_key(waits.code),

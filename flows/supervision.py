@@ -6,7 +6,9 @@ import asyncio
 from datetime import datetime
 
 from prefect import flow
-from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from sqlmodel import select
@@ -17,6 +19,7 @@ from infra.errors import HosoError
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.tables import OfficeRow
+from tasks.supervision.awaiting import Awaited, read_awaited
 from tasks.supervision.board import Board, open_as_csv, read_board
 from tasks.supervision.day import Hour, day_sheet
 from tasks.supervision.overdue import watch_deadlines
@@ -25,30 +28,29 @@ from tasks.supervision.overdue import watch_deadlines
 @flow(name="board", persist_result=False)
 async def board() -> State[None]:
     """Show what is open, late and nearly late as the artifact `board`, and keep the whole list as CSV in the store."""
-    found, key = await asyncio.to_thread(_read)
-    page = render_board(found, listed=key, page=services().settings.prefect_ui_url)
-    await acreate_markdown_artifact(key="board", markdown=page, description="Late and nearly late on top.")
+    found, awaited, key = await asyncio.to_thread(_read)
+    page = render_board(found, awaited, listed=key, page=services().settings.prefect_ui_url)
+    await show_page("board", page, "Late and nearly late on top.")
     return Completed(message=f"{found.open} open, {found.late} late, {found.near} nearly late")
 
 
-def _read() -> tuple[Board, str]:
-    """Return the board and where the whole list lies in the store; one list a day is kept."""
+def _read() -> tuple[Board, tuple[Awaited, ...], str]:
+    """Return the board, what is waited for, and where the whole list lies in the store; one list a day is kept."""
     parts = services()
     with parts.database.transaction() as session:
-        found = read_board(session)
+        found, awaited = read_board(session), read_awaited(session)
         content = b"".join(open_as_csv(session))
     key = f"board/{local(found.at):%Y-%m-%d}.csv"
     parts.work.put(key, content, content_type="text/csv; charset=utf-8")
-    return found, key
+    return found, awaited, key
 
 
 @flow(name="day-sheet", persist_result=False)
 async def sheet() -> State[None]:
     """Show today's appointments by office and hour as the artifact `day-sheet`."""
     at, hours = await asyncio.to_thread(_today)
-    await acreate_markdown_artifact(
-        key="day-sheet", markdown=render_day(at, hours), description="Codes only."
-    )
+    page = render_day(at, hours, page=services().settings.prefect_ui_url)
+    await show_page("day-sheet", page, "Today's appointments, by code.")
     return Completed(message=f"{sum(len(hour.codes) for hour in hours)} appointments")
 
 
@@ -79,3 +81,22 @@ def _offices() -> list[str]:
     """Return every office's code."""
     with services().database.transaction() as session:
         return list(session.exec(select(OfficeRow.code).order_by(OfficeRow.code)))
+
+
+async def show_page(key: str, page: str, description: str) -> None:
+    """
+    Show a page of Markdown as the artifact of some key, in the place of what it showed before.
+
+    Its address stays the same, so that people keep it open and look again; it belongs to no run, because a run's
+    artifacts are deleted with it. The first page of a key makes the artifact.
+    """
+    async with get_client() as client:
+        chosen = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
+        found = await client.read_latest_artifacts(artifact_filter=chosen, limit=1)
+        if found:
+            await client.update_artifact(
+                found[0].latest_id, ArtifactUpdate(data=page, description=description)
+            )
+        else:
+            made = ArtifactCreate(key=key, type="markdown", data=page, description=description)
+            await client.create_artifact(made)

@@ -1,15 +1,20 @@
-"""A dossier's life as one page for supervisors: what was done, by which post, when; never by whom or for whom."""
+"""A dossier's life as one page for supervisors: what was done when, by which post and staff code; never for whom."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import select
+
+from flows.standing import Waiting
 from infra.history.recording import entries
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import look
+from tasks.dossier.moves import Actor, look
+from tasks.people.tables import PersonRow
 
 
 def life(code: str) -> list[dict[str, Any]]:
@@ -29,27 +34,43 @@ def artifact_key(code: str) -> str:
     return "dossier-" + "".join(c if c.isalnum() else "-" for c in code.lower())
 
 
-def render(code: str, waits_for: str, why: str) -> str:
-    """Return the timeline as Markdown: what it waits for, then every entry of its history."""
+def render(waits: Waiting) -> str:
+    """
+    Return the timeline as Markdown: what it waits for and whose turn it is, then every entry of its history.
+
+    The first line says as of when. Persons are named by the codes that the office gave them.
+    """
+    told, codes = life(waits.code), _staff_codes(waits.office)
+    turn = f" Whose turn it is: {waits.whom}." if waits.whom else ""
     lines = [
-        f"# {code}",
+        f"**As of {local(services().clock.now()):%Y-%m-%d %H:%M:%S}: {waits.name}** – {waits.why}.{turn}",
         "",
-        f"**{waits_for}** – {why}",
+        f"Procedure {waits.procedure}, office {waits.office}. A document is named by the beginning of its SHA-256.",
         "",
-        "| when | what | by | stage | document |",
+        "| when | what | by | document | stage |",
         "|---|---|---|---|---|",
     ]
-    lines += [_line(entry) for entry in life(code)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_line(entry, codes) for entry in told)])
 
 
-def _line(entry: dict[str, Any]) -> str:
+def _staff_codes(office: str) -> dict[str, str]:
+    """Return the staff codes of an office by what the history has in their place."""
+    with services().database.transaction() as session:
+        staff = session.exec(select(PersonRow.staff).where(PersonRow.office == office)).all()
+    hashed = {code: Actor(role="", staff=code, office=office).facts()["id_hash"] for code in staff}
+    return {str(known): code for code, known in hashed.items()}
+
+
+def _line(entry: dict[str, Any], codes: Mapping[str, str]) -> str:
     """Return one row of the timeline."""
     at = local(datetime.fromisoformat(entry["at"]))
     actor = entry["actor"]
-    by = actor.get("post") or actor["role"]
+    post = actor.get("post") or actor["role"]
+    staff = codes.get(actor.get("id_hash", ""), "")
+    by = f"{staff}, {post}" if staff else post
     stage = entry["to"] if entry["from"] == entry["to"] else f"{entry['from']} → {entry['to']}"
     sha256 = (entry.get("doc") or {}).get("sha256", "")
+    document = f"`{sha256[:12]}`" if sha256 else ""
     detail = f" {entry['original']}" if "original" in entry else ""
     detail += f" ({entry['channel']})" if "channel" in entry else ""
-    return f"| {at:%Y-%m-%d %H:%M:%S} | {entry['event']}{detail} | {by} | {stage} | `{sha256[:12]}` |"
+    return f"| {at:%Y-%m-%d %H:%M:%S} | {entry['event']}{detail} | {by} | {document} | {stage} |"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows.boards import span
 from flows.cli import app
 from flows.cli.printing import AsJson, OfficeOption, show, table
 from flows.cli.private import Why, words
@@ -14,6 +16,7 @@ from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.people.acting import scope
 from tasks.people.desk import logged_in
+from tasks.supervision.awaiting import AGES, read_awaited
 from tasks.supervision.board import open_as_csv, read_board
 from tasks.supervision.postponing import postpone as give_new_time
 
@@ -26,30 +29,39 @@ def board(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is open by office and stage, and what is late or nearly so."""
+    """Show what is late or nearly so, and what is open by what it waits for, office and stage."""
     me = logged_in()
     with services().database.transaction() as session:
         seen = scope(session, me, "board", office=office)
         found = read_board(session, seen=seen, office=office)
+        awaited = read_awaited(session, seen=seen, office=office)
         if out is not None:
             out.write_bytes(b"".join(open_as_csv(session, seen=seen, office=office)))
     if as_json:
-        show(found, as_json=True, text="")
+        show({**asdict(found), "awaited": awaited}, as_json=True, text="")
         return
     typer.echo(
         f"{local(found.at):%Y-%m-%d %H:%M:%S}: {found.open} open, {found.late} late, {found.near} nearly late"
     )
-    table(
-        "Open",
-        ("office", "stage", "open", "late", "nearly late", "oldest"),
-        [(c.office, str(c.stage), c.open, c.late, c.near, c.oldest) for c in found.counts],
-    )
     if found.named:
         table(
             "Late and nearly late",
-            ("dossier", "due", "pace", "waits for", "office"),
-            [(n.code, n.due_at, str(n.pace), n.waits_for, n.office) for n in found.named],
+            ("dossier", "due", "pace", "by", "waits for", "office"),
+            [
+                (n.code, n.due_at, str(n.pace), span(n.due_at - found.at), n.waits_for, n.office)
+                for n in found.named
+            ],
         )
+    table(
+        "Open, by what is waited for and age",
+        ("waits for", "open", *(name if days is None else f"up to {name}" for name, days in AGES)),
+        [(one.waits_for, one.open, *one.by_age) for one in awaited],
+    )
+    table(
+        "Open, by office and stage",
+        ("office", "stage", "open", "late", "nearly late", "oldest"),
+        [(c.office, str(c.stage), c.open, c.late, c.near, c.oldest) for c in found.counts],
+    )
 
 
 @app.command()

@@ -146,7 +146,11 @@ def _server_settings(place: Place) -> dict[str, str]:
         "PGPASSFILE": str(_password_file(place)),
         "PREFECT_API_URL": f"{_origin(place)}/api",
         "PREFECT_UI_URL": _origin(place),
+        # The page asks wherever it came from, so that it also works behind a proxy.
+        "PREFECT_UI_API_URL": "/api",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # The second page of Prefect drops state names that it does not know, and ours are what supervisors look for.
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         # Only the page of this server may speak to it from a browser.

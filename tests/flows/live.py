@@ -154,6 +154,12 @@ class Live(World):
         key = "dossier-" + code.lower().replace(".", "-")
         return str(self.api("GET", f"/artifacts/{key}/latest")["data"])
 
+    def page_of(self, key: str) -> str:
+        """Return where the browser finds the newest page under a key; `latest` names the key's own id, not the page's."""
+        chosen = {"key": {"any_": [key]}}
+        [found] = self.api("POST", "/artifacts/filter", artifacts=chosen, sort="CREATED_DESC", limit=1)
+        return f"{self.settings.prefect_ui_url}/artifacts/artifact/{found['id']}"
+
     def press_run(self, deployment: str, **parameters: Any) -> str:
         """Press “Quick run” on a deployment; return the run's id."""
         known = self.api("GET", f"/deployments/name/{deployment}/{deployment}")
@@ -181,6 +187,11 @@ class Live(World):
             for (table,) in tables:
                 for (row,) in connection.execute(f'select t::text from "{table}" t'):  # type: ignore[arg-type]
                     yield table, row
+
+    def prefect(self, statement: str, *values: object) -> None:
+        """Change rows behind Prefect's back, as time would."""
+        with administrator(Place(self.root), "prefect") as connection:
+            connection.execute(statement, values)  # type: ignore[arg-type]
 
     def wipe_prefect(self) -> None:
         """Lose Prefect's database, and give it an empty one."""

@@ -10,6 +10,7 @@ from flows.boards import render_board, render_day
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.people.acting import scope
+from tasks.supervision.awaiting import read_awaited
 from tasks.supervision.board import Board, open_as_csv, read_board
 from tasks.supervision.day import day_sheet
 from tests.world import World, somebody
@@ -31,7 +32,9 @@ def test_the_board_counts_what_is_open_and_names_what_is_late_first(world: World
     assert (board.open, board.late, board.near) == (4, 1, 1)
     assert [(n.code, str(n.pace)) for n in board.named] == [(late, "late"), (near, "nearly late")]
     assert {str(c.stage): c.open for c in board.counts} == {"Booked": 1, "Received": 3}
-    page = render_board(board, listed="board/x.csv", page="http://ui")
+    with services().database.transaction() as session:
+        awaited = read_awaited(session, office=office)
+    page = render_board(board, awaited, listed="board/x.csv", page="http://ui")
     first, *_ = page.splitlines()
     assert first.startswith(f"**As of {local(board.at):%Y-%m-%d}")
     assert "1 late" in first
@@ -45,6 +48,29 @@ def test_the_board_counts_what_is_open_and_names_what_is_late_first(world: World
         "late", "nearly late", "in time", "",
     )  # fmt: skip
     assert somebody().name not in text + page
+
+
+def test_what_is_waited_for_is_counted_by_age_and_linked_to_its_runs(world: World) -> None:
+    office = world.office()
+    codes = [world.received(office) for _ in range(5)]
+    for code, days in zip(codes, (0, 3, 3, 20, 90), strict=True):
+        world.put(
+            "update dossier set opened_at = now() - :t, shown = 'PAUSED|AwaitingSignature|waits for ha' where code = :c",
+            t=timedelta(days=days),
+            c=code,
+        )
+    booked = world.booked(office)
+    with services().database.transaction() as session:
+        board, awaited = read_board(session, office=office), read_awaited(session, office=office)
+    assert [(one.waits_for, one.open, one.by_age) for one in awaited] == [
+        ("AwaitingSignature", 5, (1, 2, 1, 1)),
+        ("Booked", 1, (1, 0, 0, 0)),
+    ]
+    page = render_board(board, awaited, listed="board/x.csv", page="http://ui")
+    assert "[AwaitingSignature](http://ui/runs?state=AwaitingSignature&" in page
+    assert booked not in page
+    said = world.type("board", "--json", "--office", office)
+    assert said.json["awaited"][0] == {"waits_for": "AwaitingSignature", "open": 5, "by_age": [1, 2, 1, 1]}
 
 
 def test_at_most_two_hundred_are_named(world: World) -> None:
@@ -85,7 +111,7 @@ def test_the_day_sheet_lists_seats_by_hour(world: World) -> None:
         hours = [hour for hour in day_sheet(session, local(begins).date()) if hour.office == office]
     assert {code for hour in hours for code in hour.codes} == {first, second}
     assert all(hour.capacity == 60 for hour in hours)
-    page = render_day(datetime.combine(local(begins).date(), time(6, 30)), hours)
+    page = render_day(datetime.combine(local(begins).date(), time(6, 30)), hours, page="http://ui")
     assert first in page
     assert cancelled not in page
     assert somebody().name not in page

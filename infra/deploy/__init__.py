@@ -1,0 +1,1 @@
+"""What a production installation is made of: the image, compose and Kubernetes files, units, and the proxy's rules."""

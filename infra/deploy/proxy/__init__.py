@@ -1,0 +1,1 @@
+"""The proxy before the Prefect UI: TLS, one login, and for supervisors reading alone."""
