@@ -14,7 +14,10 @@ cd "$folder"
 
 # A file appears whole or not at all.
 keep() {
-    [ -e "$1" ] && return
+    if [ -e "$1" ]; then
+        cat >/dev/null
+        return
+    fi
     cat >"$1.new"
     mv "$1.new" "$1"
 }

@@ -10,7 +10,8 @@ from tasks.certification.examining import ask_for_supplement, stop
 from tasks.certification.receiving import Receipt, receive
 from tasks.certification.scanning import Presented
 from tasks.signing.acts import leave_out
-from tests.flows.live import OFFICE, Live, until
+from tests.flows.live import CANARIES, IDENTITY, OFFICE, Live, until
+from tests.world import somebody
 
 #: What a batch of the day carries on.
 IN_A_BATCH = 4
@@ -54,7 +55,7 @@ def live_through(office: Live) -> Morning:
     office.waits(archived, "AwaitingSignature")
     office.sign(archived)
     batched = tuple(_for_the_batch(office) for _ in range(IN_A_BATCH))
-    booked = tuple(office.book() for _ in range(3))
+    booked = tuple(_today(office, n) for n in (0, 0, 1))
     late, near = (office.receive(), office.receive(2)), office.receive()
     asked, left_out, stopped, unpaid, cancelled = (
         office.receive(), office.receive(2), office.receive(), office.book(), office.book(),
@@ -88,6 +89,12 @@ def live_through(office: Live) -> Morning:
         run = office.press_run(deployment)
         until(f"the end of {deployment}", lambda r=run: _ended(office, r))  # type: ignore[misc]
     return morning
+
+
+def _today(office: Live, ahead: int) -> str:
+    """Book one of the next slots, which are today's but before midnight."""
+    applicant = somebody(identity=f"{IDENTITY}9{ahead}{next(office._codes):02d}"[:12], **CANARIES)
+    return office.booked(OFFICE, office.slot(OFFICE, ahead), applicant=applicant)
 
 
 def _for_the_batch(office: Live) -> str:
