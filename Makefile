@@ -10,7 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 3) ? 5 : $$1 + 1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-browser pictures test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports faults faults-twins
+.PHONY: help setup up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-dss: setup ## EU DSS and veraPDF over documents of every level; says so if 
 test-browser: setup ## a supervisor's morning in Chromium, and the proxy before it; says so if there is no Chromium
 	@$(IN)/python -m tests.browser
 
+test-production: setup ## the files of infra/deploy before Docker Compose, Kubernetes' schemas, systemd and pip
+	@$(IN)/python -m pytest tests/production
+
 pictures: setup ## take the pictures of the documentation anew, in Chromium
 	@$(IN)/python -m tests.browser.pictures
 
@@ -50,6 +53,7 @@ test-all: test ## the tests, and those that need more than every machine has
 	@$(IN)/python -m tests.faults.runner
 	@$(IN)/python -m pytest tests/faults/long
 	@$(IN)/python -m tests.browser || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
+	@$(IN)/python -m pytest tests/production
 	@$(IN)/python -m pytest tests/outside || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 
 faults: setup ## break a running office for some minutes and count what is left; FAULTS_FULL=1 for long, SEEDS="1 2"

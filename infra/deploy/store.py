@@ -2,8 +2,8 @@
 Make in a MinIO what hoso needs there: two buckets, and a user who may use them and nothing else.
 
 `python -m infra.deploy.store`, with the settings of the application (`HOSO_S3_…`) and, in the environment,
-`STORE_ROOT_USER` and `STORE_ROOT_PASSWORD_FILE`: the store's own administrator, whom the application never is. It may be
-run again at any time: what is there is left, and the user gets the policy and the password that the files say.
+`STORE_ROOT_USER` and `STORE_ROOT_PASSWORD_FILE`: the store's own administrator, whom the application never is. It may
+be run again at any time: what is there is left, and the user gets the policy and the password that the files say.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from minio import Minio
 from minio.commonconfig import ENABLED
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 from minio.versioningconfig import VersioningConfig
 
@@ -34,27 +34,19 @@ def policy(work: str, archive: str) -> dict[str, Any]:
     lock (`s3:BypassGovernanceRetention`), nor read or write any other bucket.
     """
     buckets = [f"arn:aws:s3:::{work}", f"arn:aws:s3:::{archive}"]
-    look = [
-        "GetBucketLocation",
-        "GetBucketObjectLockConfiguration",
-        "GetBucketVersioning",
-        "ListBucket",
-        "ListBucketVersions",
-    ]
-    use = ["GetObject", "GetObjectVersion", "PutObject", "DeleteObject", "DeleteObjectVersion", "AbortMultipartUpload", "ListMultipartUploadParts"]  # fmt: skip
-    lock = ["GetObjectRetention", "PutObjectRetention", "GetObjectLegalHold", "PutObjectLegalHold"]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": [f"s3:{one}" for one in look], "Resource": buckets},
-            {
-                "Effect": "Allow",
-                "Action": [f"s3:{one}" for one in use],
-                "Resource": [f"{b}/*" for b in buckets],
-            },
-            {"Effect": "Allow", "Action": [f"s3:{one}" for one in lock], "Resource": [f"{buckets[1]}/*"]},
-        ],
-    }
+    look = (
+        "GetBucketLocation GetBucketObjectLockConfiguration GetBucketVersioning ListBucket ListBucketVersions"
+    )
+    use = "GetObject GetObjectVersion PutObject DeleteObject DeleteObjectVersion AbortMultipartUpload"
+    lock = "GetObjectRetention PutObjectRetention GetObjectLegalHold PutObjectLegalHold"
+
+    def allow(what: str, where: list[str]) -> dict[str, Any]:
+        """Return one statement."""
+        return {"Effect": "Allow", "Action": [f"s3:{one}" for one in what.split()], "Resource": where}
+
+    content = [f"{bucket}/*" for bucket in buckets]
+    statements = [allow(look, buckets), allow(use, content), allow(lock, content[1:])]
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def settle(chosen: Settings, *, root: str, password: str) -> None:

