@@ -49,7 +49,7 @@ def broken(file: Path, folder: Path, said: str, instead: str) -> Path:
 
 
 def test_docker_compose_understands_the_file_and_finds_a_mistake_in_it(tools: Path, tmp_path: Path) -> None:
-    told = {"HOSO_IMAGE": "hoso:1", "HOSO_HOST": "hoso.example"}
+    told = {"IMAGE": "hoso:1", "PUBLIC_NAME": "hoso.example"}
 
     def config(file: Path) -> subprocess.CompletedProcess[str]:
         return run(tools / "docker-compose", "-f", file, "config", **told)
