@@ -155,7 +155,9 @@ def _return_cause(session: Session, dossier: DossierRow) -> tuple[str, str]:
     if any(leg.state == "at-counter" for leg in open_legs):
         return "AwaitingCollection", "the applicant collects the paper at the counter"
     tasks = select(CounterTaskRow).where(
-        CounterTaskRow.dossier == dossier.code, col(CounterTaskRow.ended_at).is_(None)
+        CounterTaskRow.dossier == dossier.code,
+        CounterTaskRow.kind != "instruction",
+        col(CounterTaskRow.ended_at).is_(None),
     )
     if not open_legs and session.exec(tasks).first():
         return "AwaitingClerk", "no channel reached the applicant; a clerk has a counter task"

@@ -69,8 +69,11 @@ async def overdue() -> State[None]:
     for office in await asyncio.to_thread(_offices):
         try:
             seen = await asyncio.to_thread(watch_deadlines, office)
-        except HosoError as error:  # One office's error keeps no other from being looked at.
+        except HosoError as error:  # One office's error keeps no other from being looked at,
             failed.append(f"{office}: {error}")
+            continue
+        except Exception as error:  # noqa: BLE001  nor does one whose data cannot be read at all.
+            failed.append(f"{office}: {type(error).__name__}")
             continue
         said.append(f"{office}: {seen.near} near, {seen.late} late, {seen.escalated} escalated")
     message = "; ".join([*failed, *said]) or "no office"

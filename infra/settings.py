@@ -173,6 +173,9 @@ class Settings(BaseModel):
     #: The same after it, until the office's superior is told.
     escalate_hours: float = 4.0
 
+    #: A new time is given at least so many working days before the promised one ends (DOS-17) [M]; 0: also after it.
+    postpone_days_before: int = 0
+
     #: The last day that counts of a report's last month; 31: the month's end. Reports end on the 14th [M] (REP-08).
     report_cut_off: int = 14
     #: Of which periods reports are made by night [M]: `month`, `quarter`, `half-year`, `year`, separated by commas.

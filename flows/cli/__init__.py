@@ -44,7 +44,7 @@ ROOMS = {
     "counter": ("receive", "supply", "pay", "examine", "correct"),
     "ordering": ("order",),
     "examining": ("decline", "ask", "withdraw", "stop", "resume"),
-    "supervising": ("board", "postpone"),
+    "supervising": ("board", "postpone", "give-back"),
     "reporting": ("report",),
     "signing": ("sign", "leave-out"),
     "sealing": ("seal",),

@@ -1,4 +1,4 @@
-"""Commands of supervisors: the board, and a new time with an apology."""
+"""Commands of supervisors: the board, a new time with an apology, the way back from the superior."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.people.acting import scope
 from tasks.people.desk import logged_in
+from tasks.supervision.answering import give_back as answer
 from tasks.supervision.awaiting import AGES, read_awaited
 from tasks.supervision.board import open_as_csv, read_board
 from tasks.supervision.postponing import postpone as give_new_time
@@ -81,3 +82,11 @@ def postpone(
         as_json=as_json,
         text=f"{code}  due {local(until):%Y-%m-%d %H:%M}; the letter of apology follows",
     )
+
+
+@app.command("give-back")
+def give_back(code: str, why: Why = "", as_json: AsJson = False) -> None:
+    """Give a dossier that was escalated to you back to the office, with an instruction."""
+    me = logged_in()
+    answer(code, words(why, "The instruction, for the counter"), by=me)
+    show({"code": code}, as_json=as_json, text=f"{code}  is given back to the office with your instruction")

@@ -157,6 +157,7 @@ WALLS: Mapping[str, Wall] = {
         " union all select 'registration/' || r.code from registration_round r)",
     ),
     "fee_taken": _dossier("select"),
+    "deadline_alert": _dossier("select, update"),
     # A report on every office is made where people of every office may, and not at a desk.
     "report": Wall("select, insert", f"office = {_OWN} and about = {_OWN}"),
     "report_paper": Wall("select, insert", "report in (select r.number from report r)"),

@@ -89,6 +89,7 @@ ACTS: Mapping[str, Act] = {
     "stop": _COUNTER,
     "resume": _COUNTER,
     "postpone": Act(roles=("supervisor", "clerk")),
+    "give-back": Act(roles=("supervisor", "official")),
     "board": _READING,
     "route drop": Act(roles=("supervisor",)),
     "sign": _OFFICIAL,

@@ -10,6 +10,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
+from tasks.dossier.calendar import local
 from tasks.dossier.deadlines import check_extension, postponed_due
 from tasks.dossier.moves import (
     Actor,
@@ -50,6 +51,7 @@ def postpone(code: str, days: int, reason: str, *, by: Actor, agreed: bool = Fal
                 way_out="Hurry it along: a second new time is not allowed.",
             )
         _must_run(dossier)
+        _must_be_early(session, dossier)
         check_extension(
             dossier.extended_by + days,
             procedure_of(session, dossier).time_limit.rule(),
@@ -74,6 +76,19 @@ def postpone(code: str, days: int, reason: str, *, by: Actor, agreed: bool = Fal
         session.add(dossier)
         ask_to_continue(session, code)
         return until
+
+
+def _must_be_early(session: Session, dossier: DossierRow) -> None:
+    """Refuse a new time that comes later than this installation allows; without such a rule it always may."""
+    days = services().settings.postpone_days_before
+    calendar = office_of(session, dossier.office).calendar()
+    today, promised = (local(at).date() for at in (now(session), dossier.due_at or now(session)))
+    if days and calendar.working_days_between(today, promised) < days:
+        raise Forbidden(
+            f"dossier {dossier.code} is due on {promised}; a new time is given {days} working day(s) before.",
+            rule="DOS-17",
+            way_out="Hurry it along; HOSO_POSTPONE_DAYS_BEFORE says how early a new time must be given.",
+        )
 
 
 def _given(session: Session, code: str) -> NoticeRow | None:

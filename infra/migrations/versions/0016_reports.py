@@ -20,6 +20,7 @@ def upgrade() -> None:
     _say_how_dossiers_came()
     _make_what_is_counted()
     _make_reports()
+    _let_superiors_answer()
     _index()
     for table in _GROWING:
         op.execute(
@@ -157,6 +158,18 @@ def _make_reports() -> None:
     )  # fmt: skip
 
 
+def _let_superiors_answer() -> None:
+    """Say of an escalated deadline when it was given back, and who was told of that and of its end."""
+    for name in ("answered_at", "answer_told_at", "end_told_at"):
+        op.add_column("deadline_alert", _moment(name, null=True))
+    op.add_column("deadline_alert", sa.Column("answered_by", sa.String(), nullable=True))
+    # What is over already was over before anybody was to be told so.
+    op.execute("update deadline_alert set end_told_at = ended_at where ended_at is not null")
+    op.execute(
+        "grant update (answered_at, answered_by, answer_told_at, end_told_at) on deadline_alert to hoso_app"
+    )
+
+
 def _index() -> None:
     """Let a report find what ended in its period, and what was open at its end, without reading everything."""
     op.create_index("ix_promised_time_of", "promised_time", ["subject", "at"])
@@ -180,6 +193,8 @@ def downgrade() -> None:
     ):
         op.drop_index(f"ix_{table}_{name}", table)
     op.drop_index("ix_signature_kept", "signature")
+    for name in ("answered_at", "answered_by", "answer_told_at", "end_told_at"):
+        op.drop_column("deadline_alert", name)
     for table in ("report_signature", "report_paper", "report"):
         op.drop_table(table)
     for table, trigger in (

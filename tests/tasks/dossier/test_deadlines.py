@@ -14,6 +14,7 @@ from tasks.dossier.deadlines import TimeLimit, check_extension, due_at, resumed_
 DESK = (Hours(opens=time(7, 30), closes=time(11, 30)), Hours(opens=time(13, 30), closes=time(17)))
 SAME_DAY = TimeLimit(working_days=0, same_day_until=time(15), extension_days=2)
 ONE_DAY = TimeLimit(working_days=1, same_day_until=None, extension_days=0)
+TET = ("2026-02-16", "2026-02-17", "2026-02-18", "2026-02-19", "2026-02-20")
 SPRING = ("2026-04-27", "2026-04-30", "2026-05-01")
 
 
@@ -42,6 +43,8 @@ def at(moment: str) -> datetime:
         ("2026-09-01T15:30:00", ("2026-09-02", "2026-09-03"), "2026-09-04"),
         ("2026-11-21T09:00:00", (), "2026-11-23"),  # Saturday counts as after hours
         ("2026-04-30T09:00:00", SPRING, "2026-05-04"),
+        ("2026-02-13T15:30:00", TET, "2026-02-23"),  # over the week of Tết
+        ("2026-02-18T09:00:00", TET, "2026-02-23"),
         ("2026-11-23T06:00:00", (), "2026-11-23"),  # before the doors open
         ("2026-12-31T16:00:00", ("2027-01-01",), "2027-01-04"),
     ],

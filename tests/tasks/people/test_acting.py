@@ -44,6 +44,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "stop": ("stop", "CODE", "--why", REASON),
     "resume": ("resume", "CODE", "--why", REASON),
     "postpone": ("postpone", "CODE", "--days", "1", "--why", REASON),
+    "give-back": ("give-back", "CODE", "--why", REASON),
     "route drop": ("route", "drop", "CODE", "1", "official_1", "--why", REASON),
     "leave-out": ("leave-out", "CODE", "1", "--why", REASON),
     "hand-over": ("hand-over", "CODE", "--collector", COLLECTOR),
