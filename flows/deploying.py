@@ -310,6 +310,8 @@ async def _make_automation(client: PrefectClient, wanted: AutomationCore, old: S
 
 
 def _essence(automation: AutomationCore) -> dict[str, Any]:
-    """Return what an automation says, without what the server adds."""
+    """Return what an automation says, without what the server adds; what is a set has no order."""
     said = AutomationCore.model_validate(automation.model_dump(include=set(AutomationCore.model_fields)))
-    return said.model_dump(mode="json", exclude={"trigger": {"id"}})
+    found = said.model_dump(mode="json", exclude={"trigger": {"id"}})
+    trigger = {name: sorted(v) if isinstance(v, list) else v for name, v in found["trigger"].items()}
+    return found | {"trigger": trigger}

@@ -37,7 +37,7 @@ def release_name(folder: Path = FOLDER) -> str:
 
 def code_digest(folder: Path = FOLDER) -> str:
     """Return the SHA-256 of everything that a release does its work with: every path and its content."""
-    paths = [folder / name for name in _FILES]
+    paths = [folder / name for name in _FILES if (folder / name).exists()]
     paths += [path for part in _PARTS for path in (folder / part).rglob("*") if path.suffix in _SOURCES]
     digest = hashlib.sha256()
     for path in sorted(paths):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from infra.clock import HANOI
+from tests.procedure_versions import another_version
 from tests.world import VECTORS, Said, World
 
 THIRD = VECTORS / "procedures" / "extract.v1.yaml"
@@ -236,6 +237,30 @@ class TestCarrying:
     def test_a_procedure_that_is_not_here_cannot_be_exported(self, world: World, tmp_path: Path) -> None:
         refused(world.type("procedure", "export", tmp_path / "no.json", "--only", "flying"), "flying")
         assert not (tmp_path / "no.json").exists()
+
+
+def test_an_open_dossier_keeps_the_fee_and_the_limit_of_the_version_that_it_was_opened_under(
+    world: World, written: Write, code: str, tmp_path: Path
+) -> None:
+    assert world.type("procedure", "load", written()).code == 0
+    office, scan = world.office(), tmp_path / "page.jpg"
+    scan.write_bytes(world.scan)
+    words = ("book", "--office", office, "--procedure", code, "--applicant", VECTORS / "sen.yaml", "--json")
+    old = world.type(*words).json["code"]
+    dearer = {**BODY["fee"], "first_price": 9000}
+    with another_version(
+        world, str(written()), fee=dearer, time_limit={**BODY["time_limit"], "working_days": 9}
+    ):
+        new = world.type(*words).json["code"]
+        for one in (old, new):
+            said = world.type("receive", one, "--original", "Trang sổ hộ", scan, "--pages", "1")
+            assert said.code == 0, said.err
+    assert [world.dossier(one).procedure_version for one in (old, new)] == [1, 2]
+    assert [world.originals(one)[0].fee for one in (old, new)] == [5000, 9000]
+    promised = [world.dossier(one).due_at for one in (old, new)]
+    assert promised[0] is not None
+    assert promised[1] is not None
+    assert (promised[1] - promised[0]).days == 6
 
 
 def test_a_procedure_that_is_only_data_is_lived_through_to_the_archive(world: World, tmp_path: Path) -> None:
