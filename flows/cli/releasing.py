@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from flows.cli import app
-from flows.cli.desk import operator
+from flows.cli.desk import ENGINEER, operator
 from flows.cli.lives import gate_files
 from flows.cli.printing import AsJson, say, show
 from infra.errors import Forbidden, Unavailable
@@ -49,8 +49,7 @@ def deploy(
 ) -> None:
     """Let this release take over: check prefect.yaml, replay recorded lives, make the Prefect server agree, switch."""
     _must_be_own(release)
-    if not check:
-        operator("deploy")
+    by = operator("deploy") if not check else ENGINEER
     lives = pass_gate(gate_files())
     if not check:
         current.check_schema(newest_revision())
@@ -78,7 +77,7 @@ def deploy(
         if ahead and not as_json:
             say("\n".join(["to be done:", *(f"  {line}" for line in ahead), "done:"]))
         done = await carry_out(changes)
-        switched = await asyncio.to_thread(current.make_current, mine, lives=lives)
+        switched = await asyncio.to_thread(current.make_current, mine, lives=lives, by=by)
         return done + ([f"release {mine.name} works from now on"] if switched else [])
 
     done = _with_prefect(go)
@@ -99,9 +98,9 @@ def drain(
     """Let every worker finish what it has begun and take nothing more, until a release is deployed; wait for it."""
     from flows.prefect_api import prepare
 
-    operator("drain")
+    by = operator("drain")
     prepare()
-    current.let_nobody_work()
+    current.let_nobody_work(by=by)
 
     async def go(client: PrefectClient) -> int:
         """Pause the pools, and wait until nobody is at work."""

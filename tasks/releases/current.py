@@ -18,8 +18,6 @@ from tasks.releases.tables import ReleaseRow
 #: What is called the release while nobody works.
 NOBODY = ""
 
-_ENGINEER = Actor(role="engineer")
-
 _WORKING = text("""
     select (select count(*) from outbox where lease_until > clock_timestamp())
          + (select count(*) from batch_chunk where lease_until > clock_timestamp())
@@ -41,7 +39,7 @@ def current() -> Release | None:
         return Release(name=row.name, code=row.code) if row else None
 
 
-def make_current(release: Release, *, lives: int) -> bool:
+def make_current(release: Release, *, lives: int, by: Actor) -> bool:
     """
     Let a release carry dossiers on, and wake every worker to see it; return whether that is a change.
 
@@ -51,17 +49,17 @@ def make_current(release: Release, *, lives: int) -> bool:
         before = _held(session)
         if before is not None and (before.name, before.code) == (release.name, release.code):
             return False
-        _add(session, release, lives, before, event="release:deployed")
+        _add(session, release, lives, before, by=by, event="release:deployed")
         return True
 
 
-def let_nobody_work() -> bool:
+def let_nobody_work(*, by: Actor) -> bool:
     """Let every worker finish what it has begun and take nothing more, until a release is deployed; once."""
     with services().database.transaction() as session:
         before = _held(session)
         if before is not None and before.name == NOBODY:
             return False
-        _add(session, Release(name=NOBODY, code=""), 0, before, event="release:drained")
+        _add(session, Release(name=NOBODY, code=""), 0, before, by=by, event="release:drained")
         return True
 
 
@@ -96,12 +94,14 @@ def _newest(session: Session) -> ReleaseRow | None:
     return session.exec(select(ReleaseRow).order_by(col(ReleaseRow.id).desc()).limit(1)).first()
 
 
-def _add(session: Session, release: Release, lives: int, before: ReleaseRow | None, *, event: str) -> None:
+def _add(
+    session: Session, release: Release, lives: int, before: ReleaseRow | None, *, by: Actor, event: str
+) -> None:
     """Put on record which release works from now on."""
     session.add(ReleaseRow(name=release.name, code=release.code, lives=lives, at=now(session)))
     facts: dict[str, Json] = {
         "event": event,
-        "actor": _ENGINEER.facts(),
+        "actor": by.facts(),
         "release": release.name,
         "code": release.code,
         "lives": lives,

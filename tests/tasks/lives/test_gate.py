@@ -164,7 +164,7 @@ def test_a_release_with_a_changed_rule_is_not_deployed_and_says_which(tmp_path: 
     (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
     # Neither a Prefect server nor a database is there: whoever tried to touch one would say so.
     nothing = {"HOSO_ENV_FILE": str(tmp_path / "none"), "HOSO_STANDBY": "no", "HOSO_VAR_DIR": str(tmp_path)}
-    words = ["deploy"] if name == "deadline" else ["lives", "check"]
+    words = ["deploy", "--check"] if name == "deadline" else ["lives", "check"]
     done = subprocess.run(
         [sys.executable, "-m", "flows.command", *words],
         cwd=tmp_path, env=environment(nothing), capture_output=True, text=True, timeout=60,

@@ -10,9 +10,11 @@ import pytest
 
 from infra.errors import Forbidden
 from infra.release import newest_revision
+from tasks.dossier.moves import Actor
 from tasks.releases.current import Release, check_schema, current, let_nobody_work, make_current
 from tests.world import World, refused
 
+ENGINEER = Actor(role="engineer")
 ONE, TWO = Release(name="one", code="1" * 64), Release(name="two", code="2" * 64)
 
 
@@ -34,14 +36,14 @@ def test_before_the_first_was_deployed_none_works_alone(world: World) -> None:
 
 
 def test_the_newest_deployed_release_works_and_deploying_it_again_changes_nothing(world: World) -> None:
-    assert make_current(ONE, lives=3)
+    assert make_current(ONE, lives=3, by=ENGINEER)
     before = world.picture()
-    assert not make_current(ONE, lives=3)
+    assert not make_current(ONE, lives=3, by=ENGINEER)
     assert world.picture() == before
     assert current() == ONE
-    assert make_current(TWO, lives=4)
+    assert make_current(TWO, lives=4, by=ENGINEER)
     assert current() == TWO
-    assert make_current(ONE, lives=3), "a release comes back"
+    assert make_current(ONE, lives=3, by=ENGINEER), "a release comes back"
     assert current() == ONE
     assert [(e["event"], e["before"], e["release"], e["lives"]) for e in told(world)[-3:]] == [
         ("release:deployed", None, "one", 3),
@@ -51,23 +53,25 @@ def test_the_newest_deployed_release_works_and_deploying_it_again_changes_nothin
 
 
 def test_the_same_name_with_other_code_is_a_change(world: World) -> None:
-    make_current(ONE, lives=1)
-    assert make_current(Release(name="one", code="9" * 64), lives=1)
+    make_current(ONE, lives=1, by=ENGINEER)
+    assert make_current(Release(name="one", code="9" * 64), lives=1, by=ENGINEER)
 
 
 def test_after_a_drain_nobody_works_until_a_release_is_deployed(world: World) -> None:
-    make_current(ONE, lives=1)
-    assert let_nobody_work()
-    assert not let_nobody_work()
+    make_current(ONE, lives=1, by=ENGINEER)
+    assert let_nobody_work(by=ENGINEER)
+    assert not let_nobody_work(by=ENGINEER)
     found = current()
     assert found is not None
     assert found.name == ""
-    assert make_current(ONE, lives=1)
+    assert make_current(ONE, lives=1, by=ENGINEER)
     assert current() == ONE
 
 
 def test_two_that_deploy_at_once_are_one_after_the_other(world: World) -> None:
-    done = world.at_once([lambda: make_current(ONE, lives=1), lambda: make_current(ONE, lives=1)])
+    done = world.at_once(
+        [lambda: make_current(ONE, lives=1, by=ENGINEER), lambda: make_current(ONE, lives=1, by=ENGINEER)]
+    )
     assert sorted(map(str, done)) == ["False", "True"]
 
 
