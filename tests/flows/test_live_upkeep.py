@@ -16,7 +16,8 @@ from flows.deployments import read_deployments
 from infra.services import using
 from infra.stack.layout import PROJECT
 from infra.stack.run import pids
-from tests.flows.live import Live, until
+from tasks.health.doctor import NAMES
+from tests.flows.live import CANARIES, Live, until
 
 
 @pytest.fixture(scope="module")
@@ -62,20 +63,57 @@ def test_the_sweep_carries_on_what_nobody_took(office: Live, done: dict[str, str
     office.shown(done["sweep"])
 
 
-def test_a_run_that_gives_no_sign_of_life_is_shown_as_crashed(office: Live) -> None:
+def test_a_run_whose_process_was_killed_is_found_and_what_it_held_is_free(office: Live) -> None:
     async def watch(silence: timedelta) -> None:
         async with get_client() as client:
             await reconcile(
                 client, read_deployments(PROJECT / "prefect.yaml"), release=PROJECT, silence=silence
             )
 
+    state = lambda run: office.api("GET", f"/flow_runs/{run}")["state_type"]  # noqa: E731
     with temporary_settings({PREFECT_API_URL: office.settings.prefect_api_url}):
         asyncio.run(watch(timedelta(seconds=10)))  # the shortest that Prefect takes
     try:
-        # A run whose process is gone: set going, and nobody behind it.
-        known = office.api("GET", "/deployments/name/no-shows/no-shows")
-        made = office.api("POST", f"/deployments/{known['id']}/create_flow_run", state={"type": "PENDING"})
-        office.set_state(made["id"], "RUNNING", "Running")
-        until("the crash", lambda: office.api("GET", f"/flow_runs/{made['id']}")["state_type"] == "CRASHED")
+        with office.owner() as connection:
+            # A table that the run asks first is held, so that the run is in its middle when it is killed.
+            connection.execute("begin")
+            connection.execute("lock table maintenance in access exclusive mode")
+            run = office.press_run("no-shows")
+            until("its beginning", lambda: state(run) == "RUNNING")
+            office.kill("pool-worker")
+            connection.execute("rollback")
+        until("the crash", lambda: state(run) == "CRASHED")
+        office.up()
+        # One run at a time is allowed; a slot that the dead one still held would cancel this one.
+        again = office.press_run("no-shows")
+        until("the next run", lambda: state(again) in ("COMPLETED", "CANCELLED"))
+        assert state(again) == "COMPLETED"
     finally:
-        assert office.hoso("deploy", "--json").json == [f"made automation “{DEAD_RUNS}”"]
+        office.up()
+        assert DEAD_RUNS in str(office.hoso("deploy", "--json").json)
+
+
+def test_the_doctor_finds_servers_and_workers_and_misses_the_one_that_hangs(office: Live) -> None:
+    found = {one["name"]: one for one in office.hoso("doctor", "--json").json}
+    assert found["prefect"]["state"] == "ok", found["prefect"]
+    assert found["workers"]["cause"].startswith("1 warm workers listen"), found["workers"]
+    assert found["token"]["state"] == "ok", found["token"]
+    server = pids(office.root, "prefect")
+    for pid in server:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        said = office.hoso("doctor", "--json")
+    finally:
+        for pid in server:
+            os.kill(pid, signal.SIGCONT)
+    assert said.code == 1
+    assert [one["name"] for one in said.json if one["state"] == "failing"] == ["prefect"]
+
+
+def test_the_flow_shows_what_was_found_and_nothing_of_a_person(office: Live) -> None:
+    run = office.press_run("health")
+    until("its end", lambda: office.api("GET", f"/flow_runs/{run}")["state_type"] in ("COMPLETED", "FAILED"))
+    page = str(office.api("GET", "/artifacts/health/latest")["data"])
+    assert all(f"| {name} |" in page for name in NAMES)
+    assert not [canary for canary in CANARIES.values() if canary in page]
+    assert office.ask("select count(*) from health_check")[0][0] >= len(NAMES)
