@@ -119,7 +119,7 @@ ACTS: Mapping[str, Act] = {
     "no-shows": _OPERATOR,
     "project": _OPERATOR_LOOKS,
     "probe": _OPERATOR_LOOKS,
-    "exchange post": _OPERATOR,
+    "exchange post": Act(roles=("clerk", "supervisor", "administrator"), by_procedure=False),
     "history checkpoint": _OPERATOR_LOOKS,
     "history export": Act(roles=("administrator", "supervisor", "auditor"), by_procedure=False, reads=True),
     "standing make": _OPERATOR,
