@@ -15,13 +15,14 @@ import openpyxl
 import pytest
 
 from infra.clock import HANOI
-from infra.errors import Broken
+from infra.errors import Broken, Forbidden
 from infra.services import services, using
+from tasks.dossier.moves import SYSTEM
 from tasks.reporting import sealing
 from tasks.reporting.figures import Counted, count
 from tasks.reporting.keeping import look_report, paper_of_report, read_paper, read_report
-from tasks.reporting.making import check_report, make_report
-from tasks.reporting.periods import period_named
+from tasks.reporting.making import check_report, due_reports, make_report
+from tasks.reporting.periods import Kind, last_over, period_named
 from tasks.reporting.printing import report_page, report_workbook
 from tasks.reporting.rules import tally_of, total
 from tasks.reporting.sealing import seal_report
@@ -336,3 +337,28 @@ def test_the_database_itself_keeps_what_was_promised_and_paid(world: World) -> N
     assert promised == [due, due + timedelta(days=1)]
     paid = world.ask("select amount from fee_taken where dossier = :c", c=code)
     assert [row[0] for row in paid] == [2000]
+
+
+def test_rep_10_by_night_what_is_over_and_not_sealed_is_due_once(
+    world: World, lived: tuple[str, list[Lived]]
+) -> None:
+    office, empty = lived[0], world.office()
+    today = services().clock.now().astimezone(HANOI) - timedelta(hours=1)
+    name = last_over(Kind.MONTH, today.date(), CUT_OFF).name
+    chosen = world.settings.model_copy(update={"report_kinds": "month", "report_office": office})
+    with world.having(settings=chosen):
+        due = [one for one in due_reports() if one[0] in (office, empty)]
+        assert due == [(office, name, False), (office, name, True)], (
+            "who has received nothing reports nothing"
+        )
+        number = make_report(office, name, by=SYSTEM).number or 0
+        assert (office, name, False) in due_reports(), "it is not sealed yet"
+        assert seal_report(number, world.signer(office, "seal"))
+        assert [one for one in due_reports() if one[0] == office] == [(office, name, True)]
+        every = make_report(office, name, by=SYSTEM, every_office=True)
+        assert (every.about, every.office, every.number != number) == ("*", office, True)
+    with (
+        world.having(settings=chosen.model_copy(update={"report_kinds": "fortnight"})),
+        pytest.raises(Forbidden, match="no kind of period"),
+    ):
+        due_reports()
