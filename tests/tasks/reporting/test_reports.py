@@ -362,3 +362,38 @@ def test_rep_10_by_night_what_is_over_and_not_sealed_is_due_once(
         pytest.raises(Forbidden, match="no kind of period"),
     ):
         due_reports()
+
+
+def test_rep_09_units_are_counted_by_the_deadline_that_was_set_then(world: World) -> None:
+    office, code = world.office(), "dot-2026-04"
+    deadline, later = datetime(2026, 4, 10, 17, tzinfo=HANOI), datetime(2026, 5, 1, 17, tzinfo=HANOI)
+    answers = {"a": deadline, "b": deadline + timedelta(hours=1), "c": later, "d": None}
+    with world.owner() as connection, connection.cursor() as cursor:
+        cursor.execute("set session_replication_role = replica")
+        cursor.execute(
+            "insert into registration_round (code, office, body, forms, deadline, opened_at) values (%s, %s, '{}', '{}', %s, %s)",
+            (code, office, deadline, deadline - timedelta(days=9)),
+        )
+        cursor.execute(
+            "insert into promised_time (subject, at, due_at) values ('registration/' || %s, %s, %s)",
+            (code, deadline - timedelta(days=9), deadline),
+        )
+        for place, (unit, answered) in enumerate(answers.items()):
+            cursor.execute(
+                "insert into registration_unit (round, code, place, name, mailbox, managed_by, nothing, answered_at, added_at)"
+                " values (%s, %s, %s, 'x', '', '', false, %s, %s)",
+                (code, unit, place, answered, deadline - timedelta(days=9)),
+            )
+        connection.commit()
+    then = counted(office, "2026-04")
+    assert then.figures["registration"]["rounds"] == {
+        code: {"units": 4, "in_time": 1, "late": 1, "missing": 2}
+    }
+    world.put("update registration_round set deadline = now() where code = :c", c=code)
+    world.put(
+        "insert into registration_unit (round, code, place, name, mailbox, managed_by, nothing)"
+        " values (:c, 'e', 9, 'x', '', '', false)",
+        c=code,
+    )
+    assert counted(office, "2026-04").canonical == then.canonical, "what came later changes nothing"
+    assert counted(office, "2026-05").figures["registration"]["rounds"] == {}
