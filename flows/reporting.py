@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 
-from prefect import flow
 from prefect.artifacts import acreate_link_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows.running import by_the_clock
 from infra.errors import HosoError
 from infra.services import services
 from tasks.dossier.moves import SYSTEM
@@ -18,7 +18,7 @@ from tasks.reporting.making import due_reports, make_report
 from tasks.reporting.sealing import seal_report
 
 
-@flow(name="reports", persist_result=False)
+@by_the_clock("reports")
 async def reports() -> State[None]:
     """Make, seal and link the reports on periods that are over, each once; one office's error stops no other."""
     made, failed = [], []

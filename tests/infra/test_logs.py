@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +53,21 @@ def test_a_line_names_dossier_and_step_while_somebody_is_at_them() -> None:
     assert (first["dossier"], first["step"]) == ("H49.21-261122-0001", "issue_copy")
     assert "step" not in second
     assert "dossier" not in third
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_process_writes_what_the_setting_says(form: str) -> None:
+    program = (
+        "import logging; from infra import logs; from infra.settings import Settings;"
+        f"logs.begin(Settings(log_format={form!r})); logging.getLogger('hoso.work').info('it began');"
+        "logging.getLogger('httpx').info('nobody needs this')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert "it began" in line
+    assert (form == "json") == line.startswith("{")
+    if form == "json":
+        assert json.loads(line)["logger"] == "hoso.work"
 
 
 def test_errors_of_others_are_told_by_kind_and_place_only_and_ours_in_words() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from flows.batches import certification_batch
+from flows.batch_slots import certification_batch
 from flows.upkeep import no_shows
 from infra.services import using
 from tasks.dossier import outbox
