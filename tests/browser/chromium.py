@@ -115,12 +115,23 @@ class Page:
         self._once(f"“{words}” to click", found)
         self.run(f"{found}.click()")
 
+    def follow(self, words: str) -> None:
+        """Go where the link leads that says exactly some words, in this tab even if it would open another."""
+        found = (
+            f"[...document.querySelectorAll('a')].find(one => one.innerText.trim() === {json.dumps(words)})"
+        )
+        self._once(f"the link “{words}”", found)
+        self.ask("Page.navigate", url=self.run(f"{found}.href"))
+
     def type(self, into: str, words: str) -> None:
         """Type into the field that asks for it by its placeholder."""
         field = f"document.querySelector({json.dumps(f'input[placeholder*={json.dumps(into)}]')})"
         self._once(f"the field “{into}”", field)
-        self.run(f"{field}.focus()")
-        self.ask("Input.insertText", text=words)
+        self.run(
+            f"(field => {{ field.focus();"
+            " Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(field, "
+            f"{json.dumps(words)}); field.dispatchEvent(new Event('input', {{bubbles: true}})); }})({field})"
+        )
 
     def _once(self, what: str, element: str) -> None:
         """Wait until an element is there."""

@@ -59,12 +59,12 @@ def door(folder: Path, upstream: str) -> Iterator[Door]:
     _certificate(folder)
     shipped = (FOLDER / "nginx.conf").read_text(encoding="utf-8")
     for said, here in (
+        (" /tmp/", f" {folder}/"),  # before there are others
         ("listen 8443 ", f"listen 127.0.0.1:{tls} "),
         ("listen 8080;", f"listen 127.0.0.1:{plain};"),
         ("prefect-server:4200", upstream),
         ("/etc/hoso/proxy/", f"{folder}/"),
         ("/run/secrets/", f"{folder}/"),
-        (" /tmp/", f" {folder}/"),
         ("/dev/stdout", str(folder / "access.log")),
     ):
         assert said in shipped, said

@@ -38,7 +38,7 @@ def test_the_search_box_finds_a_dossier_by_the_end_of_its_code_and_leads_to_its_
     page.type("Search by flow run name", morning.archived[-5:])
     page.reads_no_more(morning.near)
     kept(page.reads(morning.archived, "Archived", f"office:{OFFICE}", "procedure:e-copy"))
-    page.click(morning.archived)
+    page.follow(morning.archived)
     kept(page.reads("seal original 1", "deliver by email", "archive"))
     page.click("Artifacts")
     key = "dossier-" + morning.archived.lower().replace(".", "-")
@@ -67,7 +67,7 @@ def test_the_link_by_waiting_state_shows_exactly_who_waits_so_also_after_weeks(
     )
     office.prefect(with_age, old["id"])
     read(page, office.page_of("board"), "As of", "AwaitingSignature")
-    page.click("AwaitingSignature")
+    page.follow("AwaitingSignature")
     wanted = [morning.near, *morning.late, *morning.batched]
     text = kept(page.reads(*wanted))
     assert f"{len(wanted)} runs" in text
@@ -84,7 +84,7 @@ def test_the_board_says_as_of_when_and_names_what_is_late_first(
     assert morning.asked not in text, "only what is late or nearly so is named"
     for words in ("SupplementAsked", "PaymentDue", "ReturnedToExaminer", "Stopped", "Booked", "up to a week"):
         assert words in text
-    page.click(morning.late[0])
+    page.follow(morning.late[0])
     kept(page.reads(f"office:{OFFICE}", "AwaitingSignature"))
 
 
@@ -97,8 +97,7 @@ def test_the_day_sheet_and_the_batch_have_their_pages(
     assert ("of 20" in text) == (there > 0), "how many seats there are in the hour"
     shown = read(page, f"{ui}/runs/flow-run/{morning.batch}", "done")
     assert f"{len(morning.batched)} done" in shown
-    table = read(page, office.page_of("batch-1"), "result", "reason")
-    assert "done" in table
+    read(page, office.page_of("batch-1"), "result", "reason", "done", str(len(morning.batched)))
 
 
 def test_every_deployment_says_what_it_does_and_what_to_do_when_it_fails(

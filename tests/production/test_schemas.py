@@ -51,18 +51,18 @@ def broken(file: Path, folder: Path, said: str, instead: str) -> Path:
 def test_docker_compose_understands_the_file_and_finds_a_mistake_in_it(tools: Path, tmp_path: Path) -> None:
     told = {"IMAGE": "hoso:1", "PUBLIC_NAME": "hoso.example"}
 
-    def config(file: Path) -> subprocess.CompletedProcess[str]:
-        return run(tools / "docker-compose", "-f", file, "config", **told)
+    def config(file: Path) -> str:
+        # The package that brings Compose loses its status; a file that is refused is not printed.
+        return run(tools / "docker-compose", "-f", file, "config", **told).stdout
 
     whole = config(DEPLOY / "compose.yaml")
-    assert whole.returncode == 0, whole.stderr
     for service in ("database", "prefect-server", "prefect-services", "warm-worker", "proxy"):
-        assert f"\n  {service}:\n" in whole.stdout
+        assert f"\n  {service}:\n" in whole
     for said, instead in (
         ("stop_grace_period", "stop_graze"),
         ("secrets: [hoso_app, hoso_owner", "secrets: [hoso_apq, hoso_owner"),
     ):
-        assert config(broken(DEPLOY / "compose.yaml", tmp_path, said, instead)).returncode != 0
+        assert config(broken(DEPLOY / "compose.yaml", tmp_path, said, instead)) == ""
 
 
 def test_kubernetes_knows_every_field_of_the_manifests_and_finds_a_mistake_in_them(
