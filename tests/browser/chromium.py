@@ -124,14 +124,21 @@ class Page:
         self.ask("Page.navigate", url=self.run(f"{found}.href"))
 
     def type(self, into: str, words: str) -> None:
-        """Type into the field that asks for it by its placeholder."""
-        field = f"document.querySelector({json.dumps(f'input[placeholder*={json.dumps(into)}]')})"
+        """Click into the field that asks for it by its placeholder, and type."""
+        wanted = json.dumps(f"input[placeholder*={json.dumps(into)}]")
+        # The page has fields for narrow windows too, which nobody sees here.
+        field = f"[...document.querySelectorAll({wanted})].find(one => one.getClientRects().length)"
         self._once(f"the field “{into}”", field)
-        self.run(
-            f"(field => {{ field.focus();"
-            " Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(field, "
-            f"{json.dumps(words)}); field.dispatchEvent(new Event('input', {{bubbles: true}})); }})({field})"
+        place = self.run(
+            f"(one => {{ one.scrollIntoView({{block: 'center'}}); const box = one.getBoundingClientRect();"
+            f" return [box.x + box.width / 2, box.y + box.height / 2]; }})({field})"
         )
+        for what in ("mousePressed", "mouseReleased"):
+            at = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
+            self.ask("Input.dispatchMouseEvent", type=what, **at)
+        self.ask("Input.insertText", text=words)
+        typed = self.run(f"{field}.value")
+        assert typed == words, f"the field “{into}” says {typed!r}"
 
     def _once(self, what: str, element: str) -> None:
         """Wait until an element is there."""
