@@ -228,6 +228,10 @@ def test_a_desk_s_commands_work_for_its_own_office_and_not_for_another(desk: Des
     other = desk.type("book", "--office", desk.theirs, *applicant)
     assert (other.code, "[ORG-05]" in other.err) == (1, True)
     assert f"Known offices: {office}." in other.err
+    number = done("report", "make", office, "2026-02", staff="thu").split()[1]
+    done("report", "check", number, staff="thu")
+    other = desk.type("report", "make", desk.theirs, "2026-02", staff="thu")
+    assert (other.code, "[AUTH-06]" in other.err) == (1, True)
     assert desk.type("list", "--json").json
     assert all(row["office"] == office for row in desk.type("list", "--json").json)
 
