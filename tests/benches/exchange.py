@@ -38,6 +38,8 @@ SENDER, RECEIVER = "H49.21", "H49.31"
 
 #: What is asked of it: packages a minute with 1 MB attached, and bytes of memory with 100 MB attached.
 ENOUGH, MEMORY = 200, 300_000_000
+#: Bytes of the picture on one page.
+_PICTURE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +81,9 @@ def main() -> int:
     shutil.rmtree(root, ignore_errors=True)
     with two_offices(root) as (sender, receiver, axis_pid):
         many = _measure(root, sender, receiver, axis_pid, documents=chosen.documents, size=1_000_000)
+        _tell("1 MB attached", many)
         large = _measure(root, sender, receiver, axis_pid, documents=1, size=100_000_000)
-    _tell("1 MB attached", many)
-    _tell("100 MB attached", large)
+        _tell("100 MB attached", large)
     worst = max(large["peak_bytes"].values())
     print(f"exchange {many['a_minute']:.0f}/min {worst / 1e6:.0f} MB")
     shutil.rmtree(root)
@@ -142,10 +144,12 @@ def _measure(
         one.stdout.readline()  # It is ready.
     _forget_peak(axis_pid)
     began = time.monotonic()
-    clerk = sender.does("send", sender.code, receiver.code, folder)
-    sender.does("wait", documents, clerk["first"])
-    seconds = time.monotonic() - began
-    stop.touch()
+    try:
+        clerk = sender.does("send", sender.code, receiver.code, folder)
+        sender.does("wait", documents, clerk["first"])
+    finally:
+        seconds = time.monotonic() - began
+        stop.touch()
     peaks = {name: int(one.communicate()[0].splitlines()[-1]) for name, one in carriers.items()}
     return {
         "documents": documents,
@@ -198,7 +202,7 @@ def _open(code: str, root: str) -> None:
 
 def _know(code: str, directory: str) -> None:
     """Take the directory of agencies in."""
-    from infra.sheets.reading import read_rows  # noqa: PLC0415
+    from infra.sheets import read_rows  # noqa: PLC0415
     from tasks.dossier.moves import Actor  # noqa: PLC0415
     from tasks.exchange.organisations import import_directory  # noqa: PLC0415
 
@@ -228,23 +232,23 @@ def _sign(code: str, folder: str, documents: str, size: str) -> None:
 
 
 def _pdf(seed: int, size: int) -> bytes:
-    """Return a page with a picture of so many bytes that cannot be compressed, and room for a signature."""
+    """Return pages with pictures of so many bytes that cannot be compressed, and room for a signature."""
     import io  # noqa: PLC0415
 
     import pikepdf  # noqa: PLC0415
     from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter  # noqa: PLC0415
     from pyhanko.sign.fields import SigFieldSpec, append_signature_field  # noqa: PLC0415
 
-    width = 1000
-    height = size // width
+    chance = random.Random(seed)
     pdf = pikepdf.new()
-    page = pdf.add_blank_page(page_size=(595, 842))
-    picture = pikepdf.Stream(pdf, random.Random(seed).randbytes(width * height))
-    picture.Type, picture.Subtype = pikepdf.Name.XObject, pikepdf.Name.Image
-    picture.Width, picture.Height, picture.BitsPerComponent = width, height, 8
-    picture.ColorSpace = pikepdf.Name.DeviceGray
-    page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(P=picture))
-    page.Contents = pikepdf.Stream(pdf, b"q 500 0 0 700 50 100 cm /P Do Q")
+    for _ in range(max(1, size // _PICTURE)):
+        page = pdf.add_blank_page(page_size=(595, 842))
+        picture = pikepdf.Stream(pdf, chance.randbytes(_PICTURE))
+        picture.Type, picture.Subtype = pikepdf.Name.XObject, pikepdf.Name.Image
+        picture.Width, picture.Height, picture.BitsPerComponent = 1000, _PICTURE // 1000, 8
+        picture.ColorSpace = pikepdf.Name.DeviceGray
+        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(P=picture))
+        page.Contents = pikepdf.Stream(pdf, b"q 500 0 0 700 50 100 cm /P Do Q")
     out = io.BytesIO()
     pdf.save(out)
     writer = IncrementalPdfFileWriter(out)
