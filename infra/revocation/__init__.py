@@ -7,6 +7,7 @@ nobody answers any more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -51,6 +52,10 @@ class Revocation(Protocol):
         refusal is the caller's affair. Raises `NoRevocationAnswer` when nobody answered, or what came
         is late, not about this certificate, or not signed by who may answer.
         """
+        ...
+
+    def kept(self, at: datetime) -> Sequence[RevocationAnswer]:
+        """Return the answers that would be given again at that moment, the youngest few dozen; nobody is asked."""
         ...
 
     def forget(self) -> None:

@@ -21,6 +21,9 @@ from infra.errors import Forbidden
 from infra.revocation import NoRevocationAnswer, RevocationAnswer
 from infra.revocation.reading import ocsp_request, read_crl, read_ocsp, sources_of
 
+#: How many kept answers are handed out at once, and how many bytes one of them may have.
+_MOST_KEPT, _SMALL = 32, 50_000
+
 
 class HttpRevocation:
     """Asks the responders and fetches the lists that certificates name; safe to share between threads."""
@@ -59,6 +62,13 @@ class HttpRevocation:
             if answer is not None:
                 self._kept[name] = (time.monotonic(), answer)
             return answer
+
+    def kept(self, at: datetime) -> Sequence[RevocationAnswer]:
+        """See `Revocation.kept`."""
+        with self._lock:
+            newest = sorted(self._kept.values(), key=lambda one: one[0], reverse=True)[:_MOST_KEPT]
+        small = [(asked, answer) for asked, answer in newest if len(answer.proof) <= _SMALL]
+        return [answer for asked, answer in small if self._is_usable(asked, answer, at)]
 
     def forget(self) -> None:
         """Ask anew for everything."""

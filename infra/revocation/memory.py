@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -52,6 +53,10 @@ class MemoryRevocation:
         )
         made = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, above).sign(key, hashes.SHA256())
         return read_ocsp(made.public_bytes(Encoding.DER), certificate=certificate, issuer=issuer, at=at)
+
+    def kept(self, at: datetime) -> Sequence[RevocationAnswer]:
+        """See `Revocation.kept`: it keeps nothing."""
+        return ()
 
     def forget(self) -> None:
         """Keep nothing: it keeps nothing anyway."""

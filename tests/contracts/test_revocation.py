@@ -120,6 +120,20 @@ def test_a_revoked_certificate_is_told_with_moment_and_reason(site: Site, respon
     assert (answer.status, answer.revoked_at, answer.reason) == ("revoked", moment, "key_compromise")
 
 
+def test_what_was_said_a_moment_ago_is_at_hand_until_it_is_forgotten_or_too_old(site: Site) -> None:
+    certificate = issued(site)
+    asker = http(site, kept_seconds=60)
+    answer = asker.ask(certificate, issuer=site.chain[0], at=now())
+    assert answer is not None
+    assert list(asker.kept(now())) == [answer]
+    assert not asker.kept(now() + timedelta(days=365)), "it has ended by then"
+    asker.forget()
+    assert not asker.kept(now())
+    asker = http(site)  # keeps nothing
+    asker.ask(certificate, issuer=site.chain[0], at=now())
+    assert not asker.kept(now())
+
+
 def test_a_certificate_that_names_nobody_has_no_answer(site: Site) -> None:
     assert http(site).ask(issued(site, named=[]), issuer=site.chain[0], at=now()) is None
 
