@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra.database import Database, connection_url
+from infra.object_store.memory import MemoryStore
 from infra.stack.pki_control import behaving
 from infra.stack.run import pids
 from tasks.dossier import outbox
@@ -99,6 +100,11 @@ def test_a_store_that_lets_a_locked_object_go_is_failing(world: World) -> None:
     """ARC-03: the work bucket has no lock, so as an archive it must not pass."""
     with world.having(archive=world.parts.work):
         assert check("store", examine()).state is State.FAILING
+    leaky = MemoryStore(allows=frozenset({"delete_version"}))
+    with world.having(archive=leaky):
+        found = check("store", examine())
+    assert found.state is State.FAILING
+    assert "delete a locked version" in found.cause
 
 
 def test_a_mail_server_that_is_away_and_one_that_wants_another_password(world: World, tmp_path: Path) -> None:
