@@ -169,9 +169,7 @@ def test_a_supervisor_reads_every_page_through_the_proxy_and_no_button_does_anyt
         page.log_in(*READER)
         page.open(f"{proxy.address}/runs?flow-run-search={morning.stopped}", morning.stopped, "Stopped")
         page.open(f"{proxy.address}{_path(office, 'board')}", "As of", "late")
-        page.open(
-            f"{proxy.address}/runs/flow-run/{run['id']}", morning.stopped, "reserve number of original 1"
-        )
+        page.open(f"{proxy.address}/runs/flow-run/{run['id']}", morning.stopped, "Task runs")
         _press(page, "Resume")
     assert office.run_of(morning.stopped)["state_id"] == run["state_id"]
 
