@@ -10,7 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 3) ? 5 : $$1 + 1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports faults faults-twins
+.PHONY: help setup up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports bench-exchange faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-sign: setup ## signatures a second at each level, beside a plain pyHanko l
 
 bench-memory: setup ## the memory that signing a scan of 100 MB takes
 	@$(STACK) run --parts database,token -- $(IN)/python -m infra.stack.bench_sign --memory
+
+bench-exchange: setup ## two offices exchange 200 signed documents of 1 MB and one of 100 MB, over an axis between them
+	@$(IN)/python -m tests.benches.exchange
 
 bench-history: setup ## 100,000 entries appended, proved and checked, on a database of its own
 	@rm -rf var/bench-history; trap '$(STACK) down --root var/bench-history >/dev/null 2>&1; rm -rf var/bench-history' EXIT; $(STACK) run --root var/bench-history --parts database -- $(IN)/python -m infra.stack.bench_history
