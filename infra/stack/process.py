@@ -12,8 +12,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,8 @@ _NOT_INHERITED = ("HOSO_", "PREFECT_", "PG", "WEED_", "SOFTHSM2_", "MINIO_", "PY
 
 #: Zombie and dead: ended, though perhaps nobody has asked yet how.
 _ENDED = "ZX"
+#: The state of a socket that takes connections, as /proc/net/tcp writes it.
+_LISTENS = "0A"
 
 _LOG_LIMIT_BYTES = 20_000_000
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -119,6 +121,29 @@ def _runs(pid: int) -> bool:
     """Tell whether a process number belongs to a process that has not ended."""
     sight = see(pid)
     return sight is not None and sight.state not in _ENDED
+
+
+def strangers_at(ports: Collection[int], pids: Iterable[int]) -> list[int]:
+    """Return those of some ports (TCP, IPv4) at which somebody listens who is none of these processes."""
+    listeners: dict[int, str] = {}
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        port = int(local.rpartition(":")[2], 16)
+        if state == _LISTENS and port in ports:
+            listeners[port] = f"socket:[{inode}]"
+    try:
+        held = {name for pid in pids for name in _open_files(pid)} if listeners else set()
+    except PermissionError:
+        return []  # Who may not look does not judge.
+    return sorted(port for port, inode in listeners.items() if inode not in held)
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    """Yield what a process has open, as the kernel names it; nothing once it has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                yield os.readlink(entry)
 
 
 def read_identity(pid_file: Path) -> Identity | None:

@@ -55,7 +55,15 @@ _PORT_RANGE = range(20_000, 32_000)
 _START_PATIENCE = 180.0
 _STOP_PATIENCE = 30.0
 
+#: How often ports are chosen anew when somebody else took one between the choice and the start; and the words for it.
+_PORT_TRIES = 3
+_TAKEN = "address already in use"
+
 Tell = Callable[[str], None]
+
+
+class PortTaken(Broken):
+    """A part could not listen, because another program had come to its port meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +96,29 @@ def up(
     wanted = with_needs(parts if parts is not None else [part.name for part in PARTS])
     place = Place.at(root)
     with place.locked():
-        _choose(place, wanted, settings or {})
-        started: list[Part] = []
-        try:
-            _start_all(place, wanted, started, tell)
-        except BaseException:
-            with process.uninterrupted():
-                for part in reversed(started):
-                    _stop(place, part, patience=5)
-                    part.tidy(place)
-            raise
+        for tries_left in reversed(range(_PORT_TRIES)):
+            _choose(place, wanted, settings or {})
+            try:
+                _start_or_undo(place, wanted, tell)
+                break
+            except PortTaken as taken:
+                if not tries_left:
+                    raise
+                tell(f"{taken}; another port is chosen")
     return place.settings_file
+
+
+def _start_or_undo(place: Place, wanted: Sequence[Part], tell: Tell) -> None:
+    """Start the parts that do not run; whatever ends it early, those that were started are ended."""
+    started: list[Part] = []
+    try:
+        _start_all(place, wanted, started, tell)
+    except BaseException:
+        with process.uninterrupted():
+            for part in reversed(started):
+                _stop(place, part, patience=5)
+                part.tidy(place)
+        raise
 
 
 def down(root: Path = DEFAULT_ROOT, *, patience: float = _STOP_PATIENCE, tell: Tell = lambda _: None) -> None:
@@ -243,8 +263,11 @@ def _start_all(place: Place, wanted: Sequence[Part], started: list[Part], tell: 
             starting[part.name] = time.monotonic() + _START_PATIENCE
         for part in [part for part in wanted if part.name in starting]:
             if part.command(place) is not None and not process.alive(_leader(place, part)):
-                raise Broken(f"{part.name} ended right after its start: {_last_words(place, part)}")
+                said = f"{part.name} ended right after its start: {_last_words(place, part)}"
+                taken = any(_TAKEN in line.lower() for line in _log_end(place, part))
+                raise PortTaken(said) if taken else Broken(said)
             if part.ready(place):
+                _must_be_ours(place, part)
                 if part in started:
                     part.settle(place)
                     tell(f"{part.name}: ready")
@@ -255,6 +278,14 @@ def _start_all(place: Place, wanted: Sequence[Part], started: list[Part], tell: 
                     f"{part.name} is not ready after {_START_PATIENCE:.0f} s: {_last_words(place, part)}"
                 )
         time.sleep(0.1)
+
+
+def _must_be_ours(place: Place, part: Part) -> None:
+    """Raise `PortTaken` when it is another program that answers at one of a part's ports."""
+    members = process.family(_leader(place, part), _mark(place, part))
+    strangers = process.strangers_at([place.port(name) for name in part.ports], [one.pid for one in members])
+    if members and strangers:
+        raise PortTaken(f"{part.name} cannot have its port {strangers[0]}: {_TAKEN}")
 
 
 def _begin(place: Place, part: Part, started: list[Part]) -> bool:
@@ -311,13 +342,17 @@ def _cpu(place: Place, part: Part) -> dict[int, float]:
 
 def _last_words(place: Place, part: Part) -> str:
     """Return the end of a part's log, on one line, and where the rest is."""
+    lines = _log_end(place, part)
+    return f"{lines[-1] if lines else 'it said nothing'} (see {os.path.relpath(place.log(part.name))})"
+
+
+def _log_end(place: Place, part: Part) -> list[str]:
+    """Return the last lines of a part's log."""
     log = place.log(part.name)
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4000))
-            lines = [
-                line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()
-            ]
+            text = file.read().decode("utf-8", "replace")
     except FileNotFoundError:
-        lines = []
-    return f"{lines[-1] if lines else 'it said nothing'} (see {os.path.relpath(log)})"
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -81,6 +81,26 @@ def test_a_port_that_a_stranger_took_is_replaced_and_written_down(tmp_path: Path
         run.down(root)
 
 
+def test_a_port_that_is_taken_between_the_choice_and_the_start_is_chosen_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        taken = stranger.getsockname()[1]
+        really = run._free_port
+        first = iter([taken])  # as if it had been free when it was looked at
+        monkeypatch.setattr(run, "_free_port", lambda *, taken: next(first, None) or really(taken=taken))
+        said: list[str] = []
+        try:
+            run.up(tmp_path, ["mail"], tell=said.append)
+            assert any("another port is chosen" in line for line in said)
+            assert Place(tmp_path).port("mail") != taken
+            assert {one.state for one in run.status(tmp_path, seconds=0)} == {"up"}
+        finally:
+            run.down(tmp_path)
+
+
 def test_the_settings_file_leads_to_everything_and_holds_no_secret(stack_root: Path) -> None:
     file = stack_root / "hoso.env"
     content = file.read_text(encoding="utf-8")
