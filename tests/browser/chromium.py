@@ -107,13 +107,13 @@ class Page:
         return str(self.run("location.href"))
 
     def click(self, words: str) -> None:
-        """Click the link, button or tab that says exactly some words."""
+        """Press what says exactly some words, with the mouse: a link, a button, a tab."""
         found = (
-            "[...document.querySelectorAll('a,button,[role=tab],[role=button]')]"
-            f".find(one => one.innerText.trim() === {json.dumps(words)} && one.getClientRects().length)"
+            f"[...document.querySelectorAll('body *')].filter(one => one.innerText && one.innerText.trim() === "
+            f"{json.dumps(words)} && one.getClientRects().length).pop()"
         )
         self._once(f"“{words}” to click", found)
-        self.run(f"{found}.click()")
+        self._press(found)
 
     def follow(self, words: str) -> None:
         """Go where the link leads that says exactly some words, in this tab even if it would open another."""
@@ -129,16 +129,19 @@ class Page:
         # The page has fields for narrow windows too, which nobody sees here.
         field = f"[...document.querySelectorAll({wanted})].find(one => one.getClientRects().length)"
         self._once(f"the field “{into}”", field)
-        place = self.run(
-            f"(one => {{ one.scrollIntoView({{block: 'center'}}); const box = one.getBoundingClientRect();"
-            f" return [box.x + box.width / 2, box.y + box.height / 2]; }})({field})"
-        )
-        for what in ("mousePressed", "mouseReleased"):
-            at = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
-            self.ask("Input.dispatchMouseEvent", type=what, **at)
+        self._press(field)
         self.ask("Input.insertText", text=words)
         typed = self.run(f"{field}.value")
         assert typed == words, f"the field “{into}” says {typed!r}"
+
+    def _press(self, element: str) -> None:
+        """Press the left button of the mouse in the middle of an element."""
+        x, y = self.run(
+            f"(one => {{ one.scrollIntoView({{block: 'center'}}); const box = one.getBoundingClientRect();"
+            f" return [box.x + box.width / 2, box.y + box.height / 2]; }})({element})"
+        )
+        for what in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=what, x=x, y=y, button="left", clickCount=1)
 
     def _once(self, what: str, element: str) -> None:
         """Wait until an element is there."""
