@@ -40,9 +40,18 @@ def _read() -> tuple[Board, tuple[Awaited, ...], str]:
     with parts.database.transaction() as session:
         found, awaited = read_board(session), read_awaited(session)
         content = b"".join(open_as_csv(session))
-    key = f"board/{local(found.at):%Y-%m-%d}.csv"
-    parts.work.put(key, content, content_type="text/csv; charset=utf-8")
-    return found, awaited, key
+    return found, awaited, _keep_list(local(found.at), content)
+
+
+def _keep_list(at: datetime, content: bytes) -> str:
+    """Keep the whole list in the store, in the place of those of the same day, and return its key."""
+    work, day = services().work, f"board/{at:%Y-%m-%d}/"
+    key = f"{day}{at:%H%M%S.%f}.csv"
+    work.put(key, content, content_type="text/csv; charset=utf-8")
+    for older in work.keys(day):
+        if older < key:
+            work.remove(older)
+    return key
 
 
 @flow(name="day-sheet", persist_result=False)

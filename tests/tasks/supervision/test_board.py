@@ -7,6 +7,7 @@ import io
 from datetime import datetime, time, timedelta
 
 from flows.boards import render_board, render_day
+from infra.environment import export
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.people.acting import scope
@@ -115,3 +116,14 @@ def test_the_day_sheet_lists_seats_by_hour(world: World) -> None:
     assert first in page
     assert cancelled not in page
     assert somebody().name not in page
+
+
+def test_the_whole_list_is_kept_anew_each_time_in_the_place_of_the_days_older_one(world: World) -> None:
+    export("PREFECT_HOME", str(world.root / "prefect-client"))
+    from flows.supervision import _read
+
+    _, _, before = _read()
+    code = world.received(world.office())
+    _, _, after = _read()
+    assert world.parts.work.keys("board/") == [after] != [before]
+    assert code in world.parts.work.get(after).decode()
