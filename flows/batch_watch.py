@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
@@ -30,6 +31,8 @@ log = logging.getLogger("hoso.batches")
 AGAIN = "batch-again/batch-again"
 #: For how long a run may be pending before it is cancelled, so that its slot is free.
 STUCK = timedelta(minutes=2)
+#: Seconds that the run which takes up a batch may take to start, before another one is started.
+STARTING = 90.0
 
 
 async def watch_batches(client: PrefectClient, *, stuck: timedelta = STUCK) -> int:
@@ -47,7 +50,7 @@ async def _take_up(client: PrefectClient) -> int:
     except ObjectNotFound:
         return 0
     for batch in left:
-        await asyncio.to_thread(records.watch_over, batch)  # For as long as the new run may take to start.
+        await asyncio.to_thread(partial(records.watch_over, batch, seconds=STARTING))
         await client.create_flow_run_from_deployment(deployment.id, parameters={"batch": batch})
         log.info("batch %d is taken up again", batch)
     return len(left)

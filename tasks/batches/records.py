@@ -278,13 +278,13 @@ def give_up(lease: ChunkLease) -> None:
         session.add(row)
 
 
-def watch_over(batch: int) -> bool:
-    """Say that somebody watches over a batch for as long as a lease lasts; `False` once it has ended."""
+def watch_over(batch: int, *, seconds: float | None = None) -> bool:
+    """Say that somebody watches over a batch for as long as a lease lasts, or longer; `False` once it has ended."""
     keep = text("""
         update batch set lease_until = clock_timestamp() + make_interval(secs => :seconds)
         where id = :batch and ended_at is null
     """)
-    values = {"batch": batch, "seconds": services().settings.lease_seconds}
+    values = {"batch": batch, "seconds": seconds or services().settings.lease_seconds}
     with services().database.transaction() as session:
         return session.connection().execute(keep, values).rowcount == 1
 

@@ -81,7 +81,7 @@ def test_the_timeline_tells_every_event_of_the_history_in_order(office: Live, li
     lines = office.timeline(life["code"]).splitlines()
     rows = [line.split("|")[2].split()[0] for line in lines if line.startswith("| 20")]
     assert rows == office.events(life["code"])
-    assert any(line.startswith("**Archived**") for line in lines)
+    assert any(": Archived** –" in line for line in lines)
 
 
 def test_the_state_filter_answers_what_the_database_answers(office: Live) -> None:

@@ -26,7 +26,7 @@ def test_a_dossier_lives_its_life_while_prefect_is_stopped_and_is_shown_afterwar
     office.up()
     office.shown(before, while_away)
     assert office.run_of(before)["id"] == run
-    assert "**Archived**" in office.timeline(before)
+    assert ": Archived** –" in office.timeline(before)
 
 
 def test_after_prefect_lost_its_database_every_open_dossier_has_a_run_again_and_no_ended_one(
