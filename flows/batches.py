@@ -168,8 +168,10 @@ def _is_busy(chunk: BatchChunkRow, moment: datetime, started: dict[int, datetime
     if chunk.lease_until is not None and chunk.lease_until > moment:
         return True
     since = started.get(chunk.number)
-    on_its_way = since is not None and moment - since < timedelta(seconds=_STARTING)
-    return on_its_way and chunk.lease_until is None
+    if since is None or moment - since > timedelta(seconds=_STARTING):
+        return False
+    # A lease that ended before the run was started is a dead worker's; a later one is the run's own, which has died.
+    return chunk.lease_until is None or chunk.lease_until <= since
 
 
 def _share_done(batch: int) -> float:
