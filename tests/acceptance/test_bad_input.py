@@ -383,6 +383,7 @@ WITH_A_CODE: dict[str, tuple[str, ...]] = {
     "retry": ("--why", REASON),
     "release": ("--why", REASON, "--by", "thu"),
     "readings": ("--by", "thu"),
+    "give-back": ("--why", REASON, "--by", "thu"),
 }
 
 
