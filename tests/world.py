@@ -231,7 +231,9 @@ class World:
 
     def _office_in(self, words: Sequence[object]) -> str:
         """Return the office that a command is about; any office when it names none that is here."""
-        known = [str(row[0]) for row in self.ask("select office from person where staff = 'mai' order by office")]
+        known = [
+            str(row[0]) for row in self.ask("select office from person where staff = 'mai' order by office")
+        ]
         named = self.ask(
             "select digest, office from sign_list union select code, office from registration_round"
             " union select digest, office from destruction_list"
