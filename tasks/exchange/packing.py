@@ -27,15 +27,12 @@ from infra.history import Json
 from infra.history.recording import record
 from infra.pdf.signing import check_certificate
 from infra.services import services
-from tasks.authority.rules import decide_seal
-from tasks.authority.seal import seal_keeper
-from tasks.authority.values import Decision, SealAsked
 from tasks.dossier.moves import Actor, office_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import fetch_file, sha256_of_file
 from tasks.exchange import books
 from tasks.exchange.tables import ExchangeFileRow, MessageRow
-from tasks.signing.authorising import Signer, key_is_registered, why
+from tasks.signing.authorising import Signer, authorise_agency_alone, why
 from tasks.signing.keys import seal_of
 
 
@@ -119,7 +116,7 @@ def _intend(key: str, signer: Signer) -> _Task:
             stored=stored,
         )
         try:
-            decision = authority(session, office, signer)
+            decision = authorise_agency_alone(session, office, signer, what="exchange")
             check_certificate(
                 signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
             )
@@ -133,24 +130,6 @@ def _intend(key: str, signer: Signer) -> _Task:
     if refusal is not None:
         raise refusal
     return task
-
-
-def authority(session: Session, office: OfficeData, signer: Signer) -> Decision:
-    """Ask at this moment whether the agency may sign what it exchanges, alone, as it signs its marks (SIG-16)."""
-    key_is_registered(session, office.code, signer)
-    keeper = seal_keeper(session, office.code)
-    return decide_seal(
-        SealAsked(
-            office=office.code,
-            agency=office.unit,
-            procedure="exchange",
-            officials=0,
-            signed=0,
-            alone="SIG-16",
-            keeper=keeper.keeper if keeper else "",
-            moment=now(session),
-        )
-    ).or_refuse()
 
 
 def _tell(session: Session, task: _Task, *, event: str, facts: dict[str, Json]) -> None:
@@ -239,7 +218,7 @@ def _keep(task: _Task, signer: Signer, package: Path) -> None:
             "certificate": sha256(signer.token.certificate).hexdigest(),
         }
         try:
-            authority(session, task.office, signer)
+            authorise_agency_alone(session, task.office, signer, what="exchange")
         except Forbidden as error:
             refusal = error
             _tell(

@@ -27,10 +27,10 @@ from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import sha256_of
 from tasks.exchange import books
 from tasks.exchange.organisations import listed
-from tasks.exchange.packing import authority
 from tasks.exchange.rules import send_by
 from tasks.exchange.tables import ArrivalRow, ExchangeDocumentRow
 from tasks.forms.landscape import FIELD, landscape_page
+from tasks.signing.authorising import authorise_agency_alone
 from tasks.signing.keys import seal_of
 
 _TEMPLATE = Path(__file__).with_name("report.typ")
@@ -254,7 +254,7 @@ def signed_report(report: Report, *, by: Actor) -> bytes:
     signer = seal_of(report.office)
     with parts.database.transaction() as session:
         office = office_of(session, report.office)
-        decision = authority(session, office, signer)
+        decision = authorise_agency_alone(session, office, signer, what="exchange")
         made_at = now(session)
         check_certificate(signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=made_at)
     page = report_pdf(report, office, made_at)

@@ -13,17 +13,14 @@ from infra.history import Json
 from infra.pdf.checking import SignatureFound
 from infra.pdf.signing import check_certificate
 from infra.services import services
-from tasks.authority.rules import decide_seal
-from tasks.authority.seal import seal_keeper
-from tasks.authority.values import Decision, SealAsked
+from tasks.authority.values import Decision
 from tasks.dossier.moves import Actor, office_of
-from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import store_content
 from tasks.evidence.standing import doubt_about
 from tasks.forms.landscape import FIELD
 from tasks.reporting.keeping import look_report, paper_of_report, tell_report
 from tasks.reporting.tables import ReportPaperRow, ReportRow, ReportSignatureRow
-from tasks.signing.authorising import Signer, key_is_registered, same_authority, why
+from tasks.signing.authorising import Signer, authorise_agency_alone, same_authority, why
 from tasks.signing.keys import seal_of
 from tasks.signing.once import Once, alone_at, sign_once
 from tasks.signing.rules import kept_key
@@ -74,7 +71,7 @@ def _intend(number: int, signer: Signer) -> _Intent | None:
         office = office_of(session, report.office)
         actor = Actor(role="agency", staff="seal", post=office.unit, office=office.code)
         try:
-            decision = _authority(session, office, signer)
+            decision = authorise_agency_alone(session, office, signer, what="report")
             check_certificate(
                 signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
             )
@@ -101,24 +98,6 @@ def _intend(number: int, signer: Signer) -> _Intent | None:
                 place=office.place,
             )
     raise refusal
-
-
-def _authority(session: Session, office: OfficeData, signer: Signer) -> Decision:
-    """Return by which authority the agency seals a report alone now; raises `Forbidden` (AUTH-06, SIG-13, SIG-16)."""
-    key_is_registered(session, office.code, signer)
-    keeper = seal_keeper(session, office.code)
-    return decide_seal(
-        SealAsked(
-            office=office.code,
-            agency=office.unit,
-            procedure="report",
-            officials=0,
-            signed=0,
-            alone="SIG-16",
-            keeper=keeper.keeper if keeper else "",
-            moment=now(session),
-        )
-    ).or_refuse()
 
 
 def _row(
@@ -204,7 +183,11 @@ def _keep(task: _Intent, signer: Signer, signed: bytes, found: SignatureFound) -
         session.add(row)
         try:
             # The moment has passed since the intent: the certificate or the keeper may have ended.
-            same_authority(task.decision, _authority(session, office, signer), f"report {task.report.number}")
+            same_authority(
+                task.decision,
+                authorise_agency_alone(session, office, signer, what="report"),
+                f"report {task.report.number}",
+            )
         except Forbidden as error:
             refusal = error
             facts["cause"] = error.rule
