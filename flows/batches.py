@@ -11,9 +11,10 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from prefect.client.orchestration import PrefectClient, get_client
 
@@ -28,6 +29,9 @@ from tasks.batches.tables import BatchChunkRow, BatchRow
 from tasks.dossier.maintenance import is_maintained
 from tasks.dossier.moves import SYSTEM, Actor
 from tasks.dossier.papers import store_content
+
+#: A dossier that waits, and since when or until when it does.
+_Waiting: TypeAlias = tuple[str, datetime | str]
 
 #: The deployment of chunks.
 CHUNK = "batch-chunk/batch-chunk"
@@ -52,12 +56,20 @@ def plan(batch: int, kind: Kind, office: str, *, procedure: str | None, limit: i
         found = records.waiting_for(kind, office, procedure=procedure, room=room, after=after)
         if not found:
             break
-        first = found[0][1]
-        records.add_chunk(
-            batch, [code for code, _ in found], urgent=isinstance(first, datetime) and first <= until
-        )
+        for part in _parts(found, size):
+            first = part[0][1]
+            urgent = isinstance(first, datetime) and first <= until
+            records.add_chunk(batch, [code for code, _ in part], urgent=urgent)
         taken, after = taken + len(found), (found[-1][1], found[-1][0])
     return taken
+
+
+def _parts(found: Sequence[_Waiting], size: int) -> list[Sequence[_Waiting]]:
+    """Return what waits as one chunk, or, where it does not fill one, as some that are carried at once."""
+    least = 2 * services().settings.batch_block
+    parts = 1 if len(found) >= size else max(1, min(parallel(), len(found) // least))
+    each = -(-len(found) // parts)
+    return [found[start : start + each] for start in range(0, len(found), each)]
 
 
 async def run_batch(

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from flows.errands import owner, wake_at
+from flows.errands import owner, wake_all
 from flows.sealing import seal_original, seal_paper
 from flows.signing import standing_at
 from flows.standing import BROKEN, NEEDS_ATTENTION
@@ -237,16 +238,25 @@ _PARTS: Mapping[Kind, Callable[[Block, str], None]] = {
 
 def _look_again(block: Block) -> None:
     """Do what an act may have asked for while the block was at work, as the single life does in its second look."""
+    unsigned = certification.not_signed_yet(block.sound)
+    if not unsigned:
+        return
     anew: dict[str, list[int]] = {}
-    block.together(lambda code: anew.__setitem__(code, certification.copies_to_issue_anew(code)))
+
+    def look(code: str) -> None:
+        if code in unsigned:
+            anew[code] = certification.copies_to_issue_anew(code)
+
+    block.together(look)
     block.each(lambda code: [certification.issue_copy(code, n) for n in anew.get(code, ())])
 
 
 def _report_all(block: Block) -> None:
     """Send what applicants are owed and tell the portal; a mail server that is away stops the block only."""
+    owed = notices.owing(block.sound)
     for code in block.sound:
         try:
-            _report(code)
+            _report(code, owed)
         except MailAway as error:
             raise Stopped(fault_of(error) or Fault(owner="mail", said="", curable=True)) from error
         except Exception:
@@ -254,36 +264,38 @@ def _report_all(block: Block) -> None:
                 raise
 
 
-def _report(code: str) -> None:
+def _report(code: str, owed: notices.Owing) -> None:
     """Send what the applicant is owed and tell the portal; neither holds a dossier up."""
-    unsealed = set(notices.papers_to_seal(code))
-    for notice_id in notices.notices_due(code):
-        if notice_id not in unsealed or seal_paper(code, notice_id):
-            notices.send_notice(code, notice_id)
-    if notices.unanswered(code):
-        # It never holds a dossier up; but asking a server that is away for each of hundreds would.
-        raise MailAway("the mail server does not answer")
-    if notices.reports_due(code):
+    if code in owed.notices:
+        unsealed = set(notices.papers_to_seal(code))
+        for notice_id in notices.notices_due(code):
+            if notice_id not in unsealed or seal_paper(code, notice_id):
+                notices.send_notice(code, notice_id)
+        if notices.unanswered(code):
+            # It never holds a dossier up; but asking a server that is away for each of hundreds would.
+            raise MailAway("the mail server does not answer")
+    if code in owed.reports:
         notices.report_status(code)
 
 
 def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) -> list[Outcome]:
     """Give every dossier back, and return what became of those that are done with; in one transaction."""
     after = stages_of(list(block.leases))
+    wakes = wake_all(list(block.leases))
     outcomes: list[Outcome] = []
     with services().database.together():
         for code, lease in block.leases.items():
             error = block.errors.get(code)
             moved = before[code] != after[code]
             if error is not None:
-                _put_off(lease, error)
+                _put_off(lease, error, wakes.get(code))
                 if fault_of(error) is None:
                     outcomes.append(Outcome(code=code, result=Result.SET_ASIDE, cause=cause_of(error)))
             elif block.fault is not None and not moved and code not in block.waiting:
                 outbox.give_back(lease)
             else:
                 at_rest = after[code] in _AT_REST and block.fault is None
-                outbox.finish(lease, seen=seen[code] if at_rest else lease.asked, wake_at=wake_at(code))
+                outbox.finish(lease, seen=seen[code] if at_rest else lease.asked, wake_at=wakes.get(code))
                 result, cause = _came_to(block.kind, after[code], moved=moved)
                 outcomes.append(Outcome(code=code, result=result, cause=cause))
     return outcomes
@@ -312,12 +324,12 @@ def _came_to(kind: Kind, stage: str, *, moved: bool) -> tuple[Result, str]:
     return Result.WAITING, f"it stands at {stage}"
 
 
-def _put_off(lease: Lease, error: Exception) -> None:
+def _put_off(lease: Lease, error: Exception, wake: datetime | None) -> None:
     """Write down why a dossier could not be carried on, as the single life does."""
     if isinstance(error, Unavailable):
         outbox.postpone(lease, cause_of(error))
     elif isinstance(error, Forbidden):
-        outbox.postpone(lease, f"{NEEDS_ATTENTION}{error}", give_up=True, wake_at=wake_at(lease.code))
+        outbox.postpone(lease, f"{NEEDS_ATTENTION}{error}", give_up=True, wake_at=wake)
     else:
         cause = f"{BROKEN}{type(error).__name__}: {cause_of(error)}"
-        outbox.postpone(lease, cause, give_up=True, wake_at=wake_at(lease.code))
+        outbox.postpone(lease, cause, give_up=True, wake_at=wake)

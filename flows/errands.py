@@ -23,7 +23,7 @@ from infra.errors import Forbidden, HosoError, Unavailable
 from infra.revocation import NoRevocationAnswer
 from infra.services import services
 from infra.timestamp import NoTimestamp
-from tasks.archival.covering import next_checkpoint_at
+from tasks.archival.covering import next_checkpoint_at, uncovered
 from tasks.delivery import notices
 from tasks.dossier import outbox
 from tasks.dossier.outbox import Lease
@@ -53,6 +53,12 @@ def wake_at(code: str) -> datetime | None:
     return min(
         (at for at in (notices.wake_at(code), next_checkpoint_at(code)) if at is not None), default=None
     )
+
+
+def wake_all(codes: Sequence[str]) -> dict[str, datetime]:
+    """Return the same for some dossiers, of those for which there is such a moment; most wait for nothing."""
+    found = {code: wake_at(code) for code in notices.unfinished(codes) | set(uncovered(codes))}
+    return {code: at for code, at in found.items() if at is not None}
 
 
 @cache

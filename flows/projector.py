@@ -50,9 +50,34 @@ _GOING = (StateType.RUNNING, StateType.SCHEDULED, StateType.PENDING)
 #: How many runs are asked for in one request; Prefect answers 200 at most.
 _PAGE = 200
 
+#: How many runs are set right at once.
+_AT_ONCE = 4
+
 
 class NotDeployed(Unavailable):
     """The Prefect server does not know the deployment of dossiers, so that no run can be made."""
+
+
+@dataclass(slots=True)
+class _Deployed:
+    """The deployment of dossiers, asked for once while some are shown."""
+
+    client: PrefectClient
+    #: How many could not be shown because the server does not know the deployment.
+    missed: int = 0
+    _id: UUID | None = None
+
+    async def id(self) -> UUID:
+        """Return the deployment's id; raises `NotDeployed`, the second time without asking."""
+        if self._id is None and not self.missed:
+            try:
+                self._id = (await self.client.read_deployment_by_name(DEPLOYMENT)).id
+            except ObjectNotFound:
+                log.warning("Prefect does not know the deployment “dossier”; run “hoso deploy”")
+        if self._id is None:
+            self.missed += 1
+            raise NotDeployed("Prefect does not know the deployment “dossier”; run “hoso deploy”")
+        return self._id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +119,7 @@ async def run_for(client: PrefectClient, code: str) -> FlowRun:
             return await client.read_flow_run(shown.run_id)
         except ObjectNotFound:
             log.info("dossier %s: its run is gone and is made anew", code)
-    return await _make_run(client, shown)
+    return await _make_run(client, _Deployed(client), shown)
 
 
 async def project(client: PrefectClient, codes: Sequence[str] | None = None) -> int:
@@ -105,22 +130,18 @@ async def project(client: PrefectClient, codes: Sequence[str] | None = None) -> 
     A dossier that cannot be shown does not keep the others from it.
     """
     pictures = await asyncio.to_thread(_pictures, codes)
-    wrong, missing = 0, 0
+    wrong = 0
+    deployed = _Deployed(client)
     for start in range(0, len(pictures), _PAGE):
         page = pictures[start : start + _PAGE]
         runs = await _runs(client, [shown.run_id for shown in page if shown.run_id is not None])
-        for shown in page:
-            run = runs.get(shown.run_id) if shown.run_id else None
-            if run is None and missing:
-                missing += 1  # Asking again for what the server does not know helps nobody.
-                continue
-            try:
-                wrong += await _try_right(client, shown, run)
-            except NotDeployed as error:
-                missing += 1
-                log.warning("%s", error)
-    if missing:
-        log.warning("%d dossiers have no run and get none before that", missing)
+        # Some at a time: while the server writes one, the next is made ready here.
+        for first in range(0, len(page), _AT_ONCE):
+            some = page[first : first + _AT_ONCE]
+            looked = [(shown, runs.get(shown.run_id) if shown.run_id else None) for shown in some]
+            wrong += sum(await asyncio.gather(*(_try_right(client, deployed, *one) for one in looked)))
+    if deployed.missed:
+        log.warning("%d dossiers have no run and get none before that", deployed.missed)
     if codes is None and (strays := await _strays(client, {shown.waits.code for shown in pictures})):
         wrong += await project(client, strays)
     return wrong
@@ -153,16 +174,18 @@ async def _strays(client: PrefectClient, looked_at: set[str]) -> list[str]:
     return await asyncio.to_thread(_known, names) if names else []
 
 
-async def _try_right(client: PrefectClient, shown: Shown, run: FlowRun | None) -> bool:
-    """Set one run right if it is wrong and can be; return whether that was done; raises `NotDeployed`."""
+async def _try_right(client: PrefectClient, deployed: _Deployed, shown: Shown, run: FlowRun | None) -> bool:
+    """Set one run right if it is wrong and can be; return whether that was done."""
     try:
-        return await _set_right(client, shown, run)
+        return await _set_right(client, deployed, shown, run)
+    except NotDeployed:
+        return False  # It is counted, and said once for all.
     except (PrefectHTTPStatusError, ObjectNotFound) as error:
         log.warning("dossier %s cannot be shown: %s", shown.waits.code, error)
         return False
 
 
-async def _set_right(client: PrefectClient, shown: Shown, run: FlowRun | None) -> bool:
+async def _set_right(client: PrefectClient, deployed: _Deployed, shown: Shown, run: FlowRun | None) -> bool:
     """Make or correct one run; return whether that was needed."""
     if run is not None and not shown.leased and _is_right(shown, run):
         if shown.told != picture_of(shown.waits):
@@ -175,9 +198,10 @@ async def _set_right(client: PrefectClient, shown: Shown, run: FlowRun | None) -
     if shown.leased:
         return False
     if run is None:
-        run = await _make_run(client, shown)
-    else:
-        await client.set_flow_run_state(run.id, state_of(shown.waits), force=True)
+        run = await _make_run(client, deployed, shown)
+        await show_timeline(client, shown.waits, run.id)
+        return True
+    await client.set_flow_run_state(run.id, state_of(shown.waits), force=True)
     await show_timeline(client, shown.waits, run.id)
     await asyncio.to_thread(remember, run.id, shown.waits)
     return True
@@ -203,21 +227,17 @@ def _is_starting(run: FlowRun) -> bool:
     return since is not None and SystemClock().now() - since.astimezone(UTC) < _STARTING
 
 
-async def _make_run(client: PrefectClient, shown: Shown) -> FlowRun:
+async def _make_run(client: PrefectClient, deployed: _Deployed, shown: Shown) -> FlowRun:
     """
     Make the run of a dossier that has none, in the state that is true now.
 
     The code is the run's key, so that two who make it at once make one.
     """
     waits = shown.waits
-    try:
-        deployment = await client.read_deployment_by_name(DEPLOYMENT)
-    except ObjectNotFound as error:
-        raise NotDeployed("Prefect does not know the deployment “dossier”; run “hoso deploy”") from error
     booked = waits.name == Stage.BOOKED
     wanted = Pending(name=waits.name, message=waits.why) if booked else state_of(waits)
     run = await client.create_flow_run_from_deployment(
-        deployment.id,
+        await deployed.id(),
         parameters={"code": waits.code},
         name=waits.code,
         tags=[f"office:{waits.office}", f"procedure:{waits.procedure}"],

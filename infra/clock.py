@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -25,6 +26,11 @@ class SystemClock:
     def now(self) -> datetime:
         """Return what this machine believes."""
         return datetime.now(UTC)
+
+
+def elapsed() -> float:
+    """Return seconds since some moment, for lengths of time: they pass while the machine sleeps, too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(slots=True)

@@ -11,25 +11,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import URL, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import configure_mappers
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
+from infra.clock import elapsed
 from infra.errors import Unavailable
 from infra.release import newest_revision
 from infra.settings import Settings, read_secret
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 #: SQLSTATE classes that time cures: connection trouble, rolled back by contention, shutting down.
 _CURED_BY_TIME = ("08", "40", "53", "57")
+#: After so many seconds without use a connection is tried before it is used.
+_IDLE = 1.0
+#: For so many seconds PostgreSQL's clock is carried on from its last answer.
+_CARRIED = 0.5
+#: An answer that took longer, in seconds, is not carried on.
+_QUICK = 0.005
 #: SQLSTATE of a lock that was not had in time.
 _NOT_HAD = "55P03"
 
@@ -56,9 +65,10 @@ class Database:
             url,
             connect_args={"connect_timeout": 5, "application_name": "hoso"},
             hide_parameters=True,  # Errors travel into logs; what people told us does not.
-            pool_pre_ping=pooled,
             **options,
         )
+        if pooled:
+            _ping_what_was_idle(self._engine)
 
     @property
     def engine(self) -> Engine:
@@ -132,6 +142,32 @@ class Database:
         self._engine.dispose()
 
 
+def _ping_what_was_idle(engine: Engine) -> None:
+    """
+    Let a connection that was not used for a while be tried before it is used again, and replaced if it is dead.
+
+    Trying it each time would cost as much as what most transactions ask; one that dies between two uses within
+    a second is the caller's `Unavailable`, which is tried again.
+    """
+
+    def came_back(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = elapsed()
+
+    def goes_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        used = record.info.get("used")
+        if used is None or elapsed() - used < _IDLE:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
+        if not alive:
+            raise DisconnectionError
+
+    event.listen(engine, "checkin", came_back)
+    event.listen(engine, "checkout", goes_out)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn the driver's errors that time cures into `Unavailable`; a bug stays what it is."""
@@ -178,9 +214,26 @@ def _give_back(connection: Connection, name: str) -> None:
 
 
 def now(session: Session) -> datetime:
-    """Return PostgreSQL's present moment (not the start of the transaction), in UTC."""
-    moment = cast("datetime", session.connection().execute(text("select clock_timestamp()")).scalar_one())
-    return moment.astimezone(UTC)
+    """
+    Return PostgreSQL's present moment (not the start of the transaction), in UTC.
+
+    A quick answer serves for half a second, carried on by the time that passed here since it came: so it is behind
+    by a few milliseconds at most, and never ahead. Time told by one process never runs backwards.
+    """
+    connection = session.connection()
+    asked = elapsed()
+    known = _heard.get(connection.engine)
+    if known is not None and asked - known[1] < _CARRIED:
+        return known[0] + timedelta(seconds=asked - known[1])
+    said = cast("datetime", connection.execute(text("select clock_timestamp()")).scalar_one())
+    moment, came = said.astimezone(UTC), elapsed()
+    if came - asked < _QUICK:
+        _heard[connection.engine] = moment, came
+    return moment
+
+
+#: What PostgreSQL said last of the time, and when that was by this machine.
+_heard: WeakKeyDictionary[Engine, tuple[datetime, float]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,9 @@ def _prepare(smtp: smtplib.SMTP, envelope: _Envelope) -> MailAnswer | None:
 
 def _dotted(content: bytes) -> bytes:
     """Return what follows DATA: leading dots doubled, a dot alone at the end (RFC 5321 §4.5.2)."""
-    body = re.sub(rb"(?m)^\.", b"..", content)
+    body = content.replace(b"\n.", b"\n..")
+    if body.startswith(b"."):
+        body = b"." + body
     return (body if body.endswith(b"\r\n") else body + b"\r\n") + b".\r\n"
 
 

@@ -107,12 +107,15 @@ class ObjectStore(Protocol):
         """Return what a key holds, with a checksum computed over its bytes, or `None`."""
         ...
 
-    def put_locked(self, key: str, content: bytes, *, content_type: str, retain_until: datetime) -> Stored:
+    def put_locked(
+        self, key: str, content: bytes, *, content_type: str, retain_until: datetime, looks: bool = True
+    ) -> Stored:
         """
         Store `content` in COMPLIANCE mode until `retain_until`; repeatable like `put`.
 
         When the key already holds the same content under a lock at least as long, that version is
-        returned. `retain_until` is rounded up to a whole second.
+        returned. `retain_until` is rounded up to a whole second. Without `looks` the lock is not asked for,
+        and what is returned may name none: for those who read the version back at once.
         """
         ...
 

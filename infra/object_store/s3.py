@@ -142,7 +142,9 @@ class S3Store:
         except Absent:
             return None
 
-    def put_locked(self, key: str, content: bytes, *, content_type: str, retain_until: datetime) -> Stored:
+    def put_locked(
+        self, key: str, content: bytes, *, content_type: str, retain_until: datetime, looks: bool = True
+    ) -> Stored:
         """
         See `ObjectStore.put_locked`: the lock travels with the bytes, and is read back from the store.
 
@@ -159,6 +161,8 @@ class S3Store:
                 raise AlreadyStored(f"{key} holds other content") from None
             if not _locked_until(stored, retain_until):
                 self._lock(stored, retain_until)
+        if not looks:
+            return stored
         stored = self._lock_of(stored)
         if not _locked_until(stored, retain_until):
             raise Broken(f"{key} was stored without its lock: {stored.mode} until {stored.retain_until}")

@@ -11,9 +11,9 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
@@ -40,6 +40,12 @@ _CHANGES = {
 }
 
 
+_Key: TypeAlias = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
+
+#: So many documents are remembered: what a process has in hand.
+_MOST_REMEMBERED = 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureFound:
     """One signature in a PDF, as it was found."""
@@ -62,17 +68,28 @@ class SignatureFound:
     proven: datetime | None = None
 
 
+_remembered: dict[_Key, tuple[SignatureFound, ...]] = {}
+
+
 def signatures_of(pdf: bytes, *, anchors: Sequence[bytes], chain: Sequence[bytes]) -> list[SignatureFound]:
     """
     Return the signatures of a PDF in the order in which they were made; a PDF without any has none.
 
     Each is trusted or not as of the moment that it states itself. Raises `Broken` for a file, or a
     signature in it, that cannot be read at all.
+
+    What was found in the last few documents is remembered by the hash of their bytes, so a document that was just
+    signed and checked, stored and read again is not taken apart a second time: the answer depends on nothing else.
     """
+    known = _remembered.get(_key(pdf, anchors, chain))
+    if known is not None:
+        return list(known)
     with _translated():
         reader = PdfFileReader(io.BytesIO(pdf))
         levels = _levels(reader, anchors, chain)
-        return [_found(pdf, one, anchors, chain, None, levels) for one in reader.embedded_regular_signatures]
+        found = [_found(pdf, one, anchors, chain, None, levels) for one in reader.embedded_regular_signatures]
+    _remember(_key(pdf, anchors, chain), found)
+    return found
 
 
 def check_signed(
@@ -102,11 +119,27 @@ def check_signed(
         check_increment(before, after, field=field)
         *older, newest = made
         levels = _levels(after, anchors, chain)
-        _check_older([_found(signed, one, anchors, chain, None, levels) for one in older])
+        earlier = [_found(signed, one, anchors, chain, None, levels) for one in older]
+        _check_older(earlier)
         _check_place(previous, signed, newest)
         found = _found(signed, newest, anchors, chain, at, levels)
         _check_newest(found, certificate)
+        stated = judge(newest, anchors=anchors, chain=chain, at=found.time)
+    _remember(_key(signed, anchors, chain), [*earlier, replace(found, trusted=stated.trusted)])
     return found
+
+
+def _key(pdf: bytes, anchors: Sequence[bytes], chain: Sequence[bytes]) -> _Key:
+    """Return all that the signatures of a document depend on."""
+    return hashlib.sha256(pdf).digest(), tuple(anchors), tuple(chain)
+
+
+def _remember(key: _Key, found: Sequence[SignatureFound]) -> None:
+    """Remember what was found in a document; the one that was looked at longest ago is forgotten."""
+    _remembered[key] = tuple(found)
+    while len(_remembered) > _MOST_REMEMBERED:
+        # Another thread may have been quicker.
+        _remembered.pop(next(iter(_remembered), key), None)
 
 
 def _check_fields(before: PdfFileReader, after: PdfFileReader, field: str) -> None:

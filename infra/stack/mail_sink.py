@@ -100,7 +100,7 @@ class Sink:
         draft.rename(self._folder / name)
         line = {
             "file": name,
-            "message_id": message_from_bytes(content)["Message-ID"],
+            "message_id": message_from_bytes(content.partition(b"\r\n\r\n")[0])["Message-ID"],
             "to": [hashlib.sha256(address.lower().encode()).hexdigest() for address in envelope.rcpt_tos],
             "size": len(content),
             "received_at": now.isoformat(timespec="milliseconds"),

@@ -21,16 +21,14 @@ from tasks.archival.tables import PackageRow
 from tasks.archival.terms import read_terms
 from tasks.archival.timeline import as_page, timeline
 from tasks.dossier.calendar import local
-from tasks.dossier.lifecycle import Standing
+from tasks.dossier.lifecycle import Stage, Standing
 from tasks.dossier.moves import hold, look, office_of, originals_of, procedure_of
-from tasks.dossier.papers import UNSEALED, content_key, read, sha256_of, store_content
+from tasks.dossier.papers import UNSEALED, read
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
 
 _EXTENSIONS = {"application/pdf": "pdf", "application/json": "json", "image/jpeg": "jpg", "image/png": "png"}
-
-_MEDIA_TYPES = {"json": "application/json", "html": "text/html", "xml": "application/xml"}
 
 #: Documents of an original that go into its package, by kind, with the folder they go to.
 _KINDS = {
@@ -42,12 +40,12 @@ _KINDS = {
 }
 
 
-def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mapping[str, bytes]:
+def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mapping[str, bytes] | None:
     """
-    Return the files of a dossier's package in the order in which they are written.
+    Return the files of a dossier's package in the order in which they are written; `None` if it was archived meanwhile.
 
-    What has to be rendered is rendered once and kept, so a second try returns the same bytes although an office
-    was renamed, a validator changed, or another checkpoint came.
+    What has to be rendered is rendered once and kept until the archive has it, so a second try returns the same
+    bytes although an office was renamed, a validator changed, or another checkpoint came.
     """
     with services().database.transaction() as session:
         dossier = look(session, code)
@@ -65,9 +63,11 @@ def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mappi
     checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
     rendered["validation.json"] = as_json(checked)
     files["history.jsonl"] = b"\n".join(entry.content for entry in told) + b"\n"
-    files |= _rendered_once(code, rendered)
-    # From the files as they are kept, so the same files give the same description.
-    files |= _rendered_once(code, {"premis.xml": premis(files, told)})
+    rendered["premis.xml"] = premis({**files, **rendered}, told)
+    kept = _rendered_once(code, rendered)
+    if kept is None:
+        return None
+    files |= kept
     return ocfl_object(
         package_id(code),
         files,
@@ -83,26 +83,20 @@ def as_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def _rendered_once(code: str, rendered: Mapping[str, bytes]) -> dict[str, bytes]:
+def _rendered_once(code: str, rendered: Mapping[str, bytes]) -> dict[str, bytes] | None:
     """
-    Keep what was rendered first of each file, and return that.
+    Keep what was rendered first, and return that; `None` for a dossier that was archived meanwhile.
 
     Offices are renamed and validators change between two tries; what was locked once cannot follow.
     """
-    for name, content in rendered.items():
-        store_content(content, _MEDIA_TYPES[name.rpartition(".")[2]])
     with services().database.transaction() as session:
-        hold(session, code)
+        dossier = hold(session, code)
         plan = session.get_one(PackageRow, code)
-        own = {name: sha256_of(content) for name, content in rendered.items()}
-        plan.rendered = {**own, **plan.rendered}
-        session.add(plan)
-        kept = dict(plan.rendered)
-    work = services().work
-    return {
-        name: rendered[name] if kept[name] == own[name] else work.get(content_key(kept[name]))
-        for name in rendered
-    }
+        if dossier.stage == Stage.ARCHIVED:
+            return None
+        if not plan.rendered:
+            plan.rendered = {name: content.decode() for name, content in rendered.items()}
+        return {name: content.encode() for name, content in plan.rendered.items()}
 
 
 def _proven_documents(rows: Sequence[DocumentRow], told: Sequence[Entry]) -> list[Json]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from functools import cache
+from datetime import UTC, date, datetime, time
+from functools import cache, lru_cache
 
 from sqlmodel import select
 
@@ -129,23 +129,32 @@ def archive(code: str) -> bool:
     if checkpoint is None:
         return False
     store_is_safe()
-    write_root(plan.begun_at)
-    store = services().archive
+    write_root(plan.begun_at.date())
+    files = package(code, plan, checkpoint)
+    if files is None:
+        return False
     folder = ARCHIVE_ROOT + object_path(package_id(code))
     kept: list[Stored] = []
-    for name, content in package(code, plan, checkpoint).items():
-        stored = store.put_locked(
+    for name, content in files.items():
+        stored = services().archive.put_locked(
             f"{folder}/{name}",
             content,
             content_type="application/octet-stream",
             retain_until=plan.retain_until,
+            looks=False,  # It is read back next.
         )
         kept.append(read_back(stored, content, plan.retain_until))
     return _end(code, plan, kept)
 
 
-def write_root(moment: datetime) -> None:
-    """Make the archive an OCFL storage root, its files locked as long as what is kept for ever; again is harmless."""
+@lru_cache(maxsize=1)
+def write_root(day: date) -> None:
+    """
+    Make the archive an OCFL storage root, its files locked as long as what is kept for ever; once a day and process.
+
+    Again is harmless.
+    """
+    moment = datetime.combine(day, time.min, UTC)
     stored = [
         services().archive.put_locked(
             ARCHIVE_ROOT + name,
@@ -204,4 +213,6 @@ def _end(code: str, plan: PackageRow, kept: list[Stored]) -> bool:
             "retain_until": plan.retain_until.isoformat(),
         }
         move_to(session, dossier, Stage.ARCHIVED, Telling(event="dossier:archived", facts=facts))
+        # It lies in the archive now, and holds what erasure is to find nowhere else.
+        session.get_one(PackageRow, code).rendered = {}
         return True

@@ -63,5 +63,5 @@ class PackageRow(SQLModel, table=True):
     #: Who archives, as the inventory names them.
     user_name: str
     user_address: str
-    #: SHA-256, in the work store, of each file that was rendered for the package, by its name there; rendered once.
+    #: What was rendered for the package, by its name there: rendered once, and emptied when the archive has it.
     rendered: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Broken
@@ -34,6 +35,7 @@ from tasks.dossier.papers import Paper, all_of, keep, read, store_content
 from tasks.dossier.procedures import SignatureStep
 from tasks.dossier.register import line_of, number_text, reserve
 from tasks.dossier.routes import address, addressed_to, approvals, frozen_of, route_of
+from tasks.dossier.tables import OriginalRow
 from tasks.dossier.waiting import frozen_at
 from tasks.forms import ECopy, Signatory, e_copy
 from tasks.forms.appearances import Profile, inscription, profile_on
@@ -190,6 +192,15 @@ def copies_waiting(office: str, code: str) -> list[int]:
     with services().database.transaction() as session:
         look(session, code)
         return [row.ordinal for row in frozen_at(session, office, code=code)]
+
+
+def not_signed_yet(codes: Sequence[str]) -> set[str]:
+    """Return those of some dossiers with an original whose copy waits for a signature."""
+    with services().database.transaction() as session:
+        waiting = select(OriginalRow.dossier).where(
+            col(OriginalRow.dossier).in_(list(codes)), OriginalRow.standing == Standing.CERTIFIED
+        )
+        return set(session.exec(waiting))
 
 
 def copies_to_issue_anew(code: str) -> list[int]:

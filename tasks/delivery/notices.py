@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import union, update
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from infra.database import now
 from infra.errors import Forbidden, Unavailable
@@ -14,6 +18,7 @@ from tasks.delivery.letters import booked_message, paper_message
 from tasks.delivery.papers import TITLES, paper_of, waits_for_seal
 from tasks.delivery.rules import PATIENCE, after, message_id
 from tasks.delivery.steps import legs_of, open_task
+from tasks.delivery.tables import LegRow
 from tasks.dossier.moves import Telling, hold, office_of, tell
 from tasks.dossier.tables import ApplicantRow, NoticeRow, StatusReportRow
 
@@ -143,11 +148,36 @@ def now_plus(seconds: float) -> datetime:
 
 def reports_due(code: str) -> bool:
     """Whether there is a portal that can be told a status code of this dossier now."""
-    if services().portal is None:
-        return False
+    return bool(owing([code]).reports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owing:
+    """Which of some dossiers owe their applicant a message, and the portal a status code, in one look."""
+
+    notices: frozenset[str]
+    reports: frozenset[str]
+
+
+def owing(codes: Sequence[str]) -> Owing:
+    """Return which of some dossiers have messages that were not answered for, and reports that can be told now."""
     with services().database.transaction() as session:
-        report = _next_report(session, code)
-        return report is not None and (report.next_try_at is None or report.next_try_at <= now(session))
+        notices = select(NoticeRow.dossier).where(
+            col(NoticeRow.dossier).in_(list(codes)), col(NoticeRow.state).in_(OPEN)
+        )
+        owed = frozenset(session.exec(notices))
+        if services().portal is None:
+            return Owing(notices=owed, reports=frozenset())
+        unheard = (
+            select(StatusReportRow.dossier, StatusReportRow.next_try_at)
+            .where(col(StatusReportRow.dossier).in_(list(codes)), col(StatusReportRow.sent_at).is_(None))
+            .order_by(col(StatusReportRow.dossier), col(StatusReportRow.sequence).desc())
+        )
+        # Reports are told in order, so the first that is unheard says when: it comes last here, and stays.
+        firsts = dict(iter(session.exec(unheard)))
+        moment = now(session)
+        reports = frozenset(code for code, at in firsts.items() if at is None or at <= moment)
+        return Owing(notices=owed, reports=reports)
 
 
 def report_status(code: str) -> int:
@@ -158,12 +188,11 @@ def report_status(code: str) -> int:
     A portal that is away, or refuses, is told later: the picture it has never holds a dossier up.
     """
     portal = services().portal
-    sent = 0
-    while True:
-        with services().database.transaction() as session:
-            report = _next_report(session, code)
-        if report is None or portal is None:
-            return sent
+    if portal is None:
+        return 0
+    with services().database.transaction() as session:
+        unheard = list(session.exec(_unheard(code)))
+    for sent, report in enumerate(unheard):
         try:
             portal.report(
                 reference=code, sequence=report.sequence, code=report.code, at=report.at.isoformat()
@@ -172,19 +201,25 @@ def report_status(code: str) -> int:
             _put_off_report(report)
             return sent
         with services().database.transaction() as session:
-            told = session.get_one(StatusReportRow, (code, report.sequence))
-            told.sent_at = now(session)
-            session.add(told)
-        sent += 1
+            heard = update(StatusReportRow).where(
+                col(StatusReportRow.dossier) == code, col(StatusReportRow.sequence) == report.sequence
+            )
+            session.exec(heard.values(sent_at=now(session)))
+    return len(unheard)
+
+
+def _unheard(code: str) -> SelectOfScalar[StatusReportRow]:
+    """Select the status codes that the portal has not heard, in order."""
+    return (
+        select(StatusReportRow)
+        .where(StatusReportRow.dossier == code, col(StatusReportRow.sent_at).is_(None))
+        .order_by(col(StatusReportRow.sequence))
+    )
 
 
 def _next_report(session: Session, code: str) -> StatusReportRow | None:
     """Return the first status code that the portal has not heard."""
-    return session.exec(
-        select(StatusReportRow)
-        .where(StatusReportRow.dossier == code, col(StatusReportRow.sent_at).is_(None))
-        .order_by(col(StatusReportRow.sequence))
-    ).first()
+    return session.exec(_unheard(code).limit(1)).first()
 
 
 def _put_off_report(report: StatusReportRow) -> None:
@@ -204,6 +239,22 @@ def wake_at(code: str) -> datetime | None:
         report = _next_report(session, code)
         waits.append(report.next_try_at if report else None)
         return min((w for w in waits if w is not None), default=None)
+
+
+def unfinished(codes: Sequence[str]) -> set[str]:
+    """Return those of some dossiers that have a message, a leg or a report that was not answered for: one look."""
+    codes = list(codes)
+    with services().database.transaction() as session:
+        open_notices = select(NoticeRow.dossier).where(
+            col(NoticeRow.dossier).in_(codes), col(NoticeRow.state).in_(OPEN)
+        )
+        open_legs = select(LegRow.dossier).where(
+            col(LegRow.dossier).in_(codes), col(LegRow.ended_at).is_(None)
+        )
+        unheard = select(StatusReportRow.dossier).where(
+            col(StatusReportRow.dossier).in_(codes), col(StatusReportRow.sent_at).is_(None)
+        )
+        return set(session.connection().execute(union(open_notices, open_legs, unheard)).scalars())
 
 
 def _owed(session: Session, code: str) -> list[NoticeRow]:
