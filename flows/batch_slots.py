@@ -16,7 +16,7 @@ from prefect.states import Completed, Failed
 from flows.batch_pictures import show_results
 from flows.batches import carry_batch, run_batch
 from flows.chunks import token_limit
-from flows.running import maintained
+from flows.running import maintained, run_name
 from infra.services import services
 from tasks.batches import records
 from tasks.batches.rules import Kind, newest_slot, night_slot, told
@@ -107,7 +107,7 @@ async def _end(numbers: Sequence[int]) -> State[None]:
     return Completed(name=told(whole), message=json.dumps({"batches": list(numbers)}))
 
 
-@flow(name="certification-batch", persist_result=False)
+@flow(name="certification-batch", flow_run_name=run_name, persist_result=False)
 async def certification_batch(
     office: str = "", procedure: str = "", limit: int = 0, dry_run: bool = False
 ) -> State[None]:
@@ -123,7 +123,7 @@ async def certification_batch(
     return await _by_the_clock(Kind.CERTIFICATION, office, procedure, limit, dry_run=dry_run)
 
 
-@flow(name="sealing-batch", persist_result=False)
+@flow(name="sealing-batch", flow_run_name=run_name, persist_result=False)
 async def sealing_batch(
     office: str = "", procedure: str = "", limit: int = 0, dry_run: bool = False
 ) -> State[None]:
@@ -142,7 +142,7 @@ async def sealing_batch(
     return ended
 
 
-@flow(name="delivery-batch", persist_result=False)
+@flow(name="delivery-batch", flow_run_name=run_name, persist_result=False)
 async def delivery_batch(
     office: str = "", procedure: str = "", limit: int = 0, dry_run: bool = False
 ) -> State[None]:
@@ -158,7 +158,7 @@ async def delivery_batch(
     return await _by_the_clock(Kind.DELIVERY, office, procedure, limit, dry_run=dry_run)
 
 
-@flow(name="archival", persist_result=False)
+@flow(name="archival", flow_run_name=run_name, persist_result=False)
 async def archival_batch(
     office: str = "", procedure: str = "", limit: int = 0, dry_run: bool = False
 ) -> State[None]:

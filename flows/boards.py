@@ -24,6 +24,7 @@ def render_board(board: Board, awaited: Sequence[Awaited], *, listed: str, page:
         f"**As of {local(board.at):%Y-%m-%d %H:%M:%S}**: {board.open} open, {board.late} late,"
         f" {board.near} nearly late",
         "",
+        *_unreadable(board),
         *_named(board, page),
         *_awaited(awaited, page),
         "## Open, by office and stage",
@@ -44,6 +45,17 @@ def render_board(board: Board, awaited: Sequence[Awaited], *, listed: str, page:
             f"Every open dossier is in `{listed}` of the work bucket, and in `hoso board --csv FILE`.",
         ]
     )
+
+
+def _unreadable(board: Board) -> list[str]:
+    """Return the line that names the offices whose hours cannot be read."""
+    if not board.unreadable:
+        return []
+    return [
+        f"**The data of {', '.join(board.unreadable)} cannot be read**: what is nearly late there is reckoned by the"
+        " clock, and an engineer is needed.",
+        "",
+    ]
 
 
 def _named(board: Board, page: str) -> list[str]:

@@ -10,11 +10,12 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import State as RunState
 from prefect.states import Completed, Failed
 
+from flows.running import run_name
 from tasks.health.doctor import examine, keep
 from tasks.health.rules import Check, State
 
 
-@flow(name="health", persist_result=False)
+@flow(name="health", flow_run_name=run_name, persist_result=False)
 async def health() -> RunState[None]:
     """Look at every part, keep what was found, and show it as the artifact `health`; FAILED names what is failing."""
     checks = await asyncio.to_thread(examine)

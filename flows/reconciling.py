@@ -9,6 +9,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows.running import run_name
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.reconciliation.comparing import open_findings, reconcile
@@ -19,7 +20,7 @@ from tasks.reconciliation.tables import FindingRow
 _SHOWN = 200
 
 
-@flow(name="reconciliation", persist_result=False)
+@flow(name="reconciliation", flow_run_name=run_name, persist_result=False)
 async def reconciliation() -> State[None]:
     """Compare what must be the same, show the open findings as the artifact `findings`; FAILED when there are any."""
     compared = await asyncio.to_thread(reconcile)

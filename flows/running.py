@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import flow, task
@@ -20,10 +22,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 from prefect.flows import Flow
+from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.tasks import Task
 
 from infra import logs
+from infra.clock import HANOI
 from infra.errors import Broken, HosoError
 from infra.services import services
 from tasks.dossier.maintenance import is_maintained
@@ -33,8 +37,24 @@ R = TypeVar("R")
 
 log = logging.getLogger("hoso.running")
 
+#: Names of Prefect's invention: “arboreal-toucan”.
+_INVENTED = re.compile("[a-z]+-[a-z]+")
+
 #: Seconds between the tries of a step within a leg; a longer trouble is left to the outbox.
 PATIENCE: list[float] = [0.5, 2.0]
+
+
+def run_name() -> str:
+    """
+    Return what a run is called in the lists of the UI: its flow and the moment that it was planned for, Hanoi time.
+
+    Prefect calls runs by two words of its own invention; a name that somebody gave stays.
+    """
+    name = str(flow_run.name)
+    if not _INVENTED.fullmatch(name):
+        return name
+    planned: datetime = flow_run.scheduled_start_time
+    return f"{flow_run.flow_name} {planned.astimezone(HANOI):%Y-%m-%d %H:%M}"
 
 
 def by_the_clock(name: str) -> Callable[[Callable[P, Awaitable[State[None]]]], Flow[P, Any]]:
@@ -49,7 +69,7 @@ def by_the_clock(name: str) -> Callable[[Callable[P, Awaitable[State[None]]]], F
                 return maintained()
             return await work(*args, **kwargs)
 
-        return flow(name=name, persist_result=False)(unless_maintained)
+        return flow(name=name, flow_run_name=run_name, persist_result=False)(unless_maintained)
 
     return make
 

@@ -14,7 +14,7 @@ from prefect.states import Completed, Failed
 from sqlmodel import select
 
 from flows.boards import render_board, render_day
-from flows.running import by_the_clock
+from flows.running import by_the_clock, run_name
 from infra.errors import HosoError
 from infra.services import services
 from tasks.dossier.calendar import local
@@ -25,7 +25,7 @@ from tasks.supervision.day import Hour, day_sheet
 from tasks.supervision.overdue import watch_deadlines
 
 
-@flow(name="board", persist_result=False)
+@flow(name="board", flow_run_name=run_name, persist_result=False)
 async def board() -> State[None]:
     """Show what is open, late and nearly late as the artifact `board`, and keep the whole list as CSV in the store."""
     found, awaited, key = await asyncio.to_thread(_read)
@@ -54,7 +54,7 @@ def _keep_list(at: datetime, content: bytes) -> str:
     return key
 
 
-@flow(name="day-sheet", persist_result=False)
+@flow(name="day-sheet", flow_run_name=run_name, persist_result=False)
 async def sheet() -> State[None]:
     """Show today's appointments by office and hour as the artifact `day-sheet`."""
     at, hours = await asyncio.to_thread(_today)

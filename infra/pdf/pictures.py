@@ -13,7 +13,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from infra.pdf.pages import MediaType, Unfit
 from infra.pdf.profiles import rebuilt
@@ -62,7 +62,7 @@ class Picture:
         if crop is None and self.original is not None:
             if self.original.startswith(b"\xff\xd8"):
                 clean = _clean_jpeg(self.original, self.profile, self.orientation)
-                if Image.open(io.BytesIO(clean)).tobytes() != self.pixels.tobytes():
+                if not _same(Image.open(io.BytesIO(clean)), self.pixels):
                     raise Unfit(f"The picture of {where} is damaged.", code="truncated")
                 return clean, "image/jpeg"
             if self.orientation == 1:
@@ -73,6 +73,13 @@ class Picture:
         out = io.BytesIO()
         (seen.crop(crop) if crop else seen).save(out, "PNG", icc_profile=self.profile, compress_level=6)
         return out.getvalue(), "image/png"
+
+
+def _same(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two pictures in RGB have the same pixels; neither is copied for that."""
+    if (one.mode, one.size) != (other.mode, other.size):
+        return False
+    return ImageChops.difference(one, other).getbbox() is None
 
 
 def open_picture(content: bytes, where: str) -> Picture:

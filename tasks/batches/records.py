@@ -7,11 +7,13 @@ dossier that is in a batch and in its own run at once is carried by one of the t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlmodel import Session, col, func, select
 
@@ -26,6 +28,8 @@ from tasks.batches.tables import BatchChunkRow, BatchDossierRow, BatchRow
 from tasks.dossier.moves import SYSTEM, Actor, office_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.tables import DossierRow, OfficeRow
+
+log = logging.getLogger("hoso.batches")
 
 #: Those that wait for a part of their lives at one office, nearest due first, behind a place in that order.
 _WAITING = text("""
@@ -124,10 +128,15 @@ def newest(room: int) -> list[BatchRow]:
 
 
 def offices() -> list[OfficeData]:
-    """Return every office that is loaded, by its code."""
+    """Return every office that is loaded, by its code; one whose data cannot be read is left out, and logged."""
+    found = []
     with services().database.transaction() as session:
-        rows = session.exec(select(OfficeRow).order_by(OfficeRow.code))
-        return [OfficeData.model_validate(row.body) for row in rows]
+        for row in session.exec(select(OfficeRow).order_by(OfficeRow.code)):
+            try:
+                found.append(OfficeData.model_validate(row.body))
+            except ValidationError:
+                log.exception("the data of office %s cannot be read; it has no batches", row.code)
+    return found
 
 
 def waiting_for(

@@ -131,7 +131,8 @@ def _lost(session: Session) -> Iterator[Found]:
     parts = services()
     digits = "0123456789abcdef"
     for pair in map("".join, itertools.product(digits, repeat=2)):
-        yield from _unlisted(session, parts.work, f"content/{pair}/", _RESULT_FILES, "file-lost")
+        for folder in ("content", "signed"):
+            yield from _unlisted(session, parts.work, f"{folder}/{pair}", _RESULT_FILES, "file-lost")
         yield from _unlisted(session, parts.archive, f"archive/{pair}", _LOCKED, "archive-object-lost")
 
 

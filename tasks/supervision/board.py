@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, and_, case, false, func, or_
 from sqlmodel import Session, col, select
 
@@ -58,6 +59,8 @@ class Board:
     at: datetime
     counts: tuple[Count, ...]
     named: tuple[Named, ...]
+    #: Offices whose hours cannot be read; what is near is reckoned by the clock there.
+    unreadable: tuple[str, ...] = ()
 
     @property
     def open(self) -> int:
@@ -82,7 +85,7 @@ def read_board(session: Session, *, seen: Scope | None = None, office: str | Non
     `seen` is `None` for the program itself. The answer is of one moment, the transaction's.
     """
     moment = now(session)
-    horizons = horizons_of(session, moment)
+    horizons, unreadable = horizons_of(session, moment)
     mine = _mine(seen, office)
     late, near = _late(moment), _near(moment, horizons)
     columns = (
@@ -103,7 +106,7 @@ def read_board(session: Session, *, seen: Scope | None = None, office: str | Non
     query = select(DossierRow).where(*mine, or_(late, near))
     rows = session.exec(query.order_by(col(DossierRow.due_at), col(DossierRow.code)).limit(MOST))
     named = tuple(_named(row, moment, horizons) for row in rows)
-    return Board(at=moment, counts=counts, named=named)
+    return Board(at=moment, counts=counts, named=named, unreadable=unreadable)
 
 
 def _mine(seen: Scope | None, office: str | None) -> list[ColumnElement[bool]]:
@@ -116,11 +119,22 @@ def _mine(seen: Scope | None, office: str | None) -> list[ColumnElement[bool]]:
     return mine
 
 
-def horizons_of(session: Session, moment: datetime) -> Mapping[str, datetime]:
-    """Return for each office the moment up to which a promised time is near (`HOSO_NEAR_HOURS` of its hours)."""
+def horizons_of(session: Session, moment: datetime) -> tuple[Mapping[str, datetime], tuple[str, ...]]:
+    """
+    Return for each office the moment up to which a promised time is near (`HOSO_NEAR_HOURS` of its hours).
+
+    Besides, the offices whose data cannot be read: there the hours are the clock's, because one office's error must
+    not keep the others' board from being seen.
+    """
     near = timedelta(hours=services().settings.near_hours)
-    codes = session.exec(select(OfficeRow.code)).all()
-    return {code: ahead(moment, near, office_of(session, code).calendar()) for code in codes}
+    horizons, unreadable = {}, []
+    for code in session.exec(select(OfficeRow.code)).all():
+        try:
+            horizons[code] = ahead(moment, near, office_of(session, code).calendar())
+        except ValidationError:
+            horizons[code] = moment + near
+            unreadable.append(code)
+    return horizons, tuple(sorted(unreadable))
 
 
 def _late(moment: datetime) -> ColumnElement[bool]:
@@ -176,7 +190,7 @@ def shown_as(shown: str | None, stage: str) -> str:
 def open_as_csv(session: Session, *, seen: Scope | None = None, office: str | None = None) -> Iterator[bytes]:
     """Yield every open dossier as CSV (RFC 4180, UTF-8 with a mark for spreadsheets), nearest due first; no persons."""
     moment = now(session)
-    late, near = _late(moment), _near(moment, horizons_of(session, moment))
+    late, near = _late(moment), _near(moment, horizons_of(session, moment)[0])
     said = case((late, str(Pace.LATE)), (near, str(Pace.NEAR)), (_counted(), str(Pace.IN_TIME)), else_="")
     columns = (
         col(DossierRow.code),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from datetime import timedelta
 
@@ -45,7 +46,13 @@ def done(running_office: Live) -> dict[str, str]:
                 )  # type: ignore[misc]
         finally:
             os.kill(worker, signal.SIGCONT)
-    return {"archival": returned, "no-shows": missed, "sweep": nobody_took}
+        names = [office.api("GET", f"/flow_runs/{run}")["name"] for run in runs]
+    return {"archival": returned, "no-shows": missed, "sweep": nobody_took, "names": " | ".join(names)}
+
+
+def test_a_run_by_the_clock_is_called_by_its_flow_and_its_hour(done: dict[str, str]) -> None:
+    when = r" \d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.fullmatch(f"archival{when} \\| no-shows{when} \\| sweep{when}", done["names"])
 
 
 def test_the_night_archives_what_was_returned(office: Live, done: dict[str, str]) -> None:

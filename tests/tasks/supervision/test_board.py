@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import datetime, time, timedelta
 
 from flows.boards import render_board, render_day
 from infra.environment import export
 from infra.services import services
+from tasks.batches.records import offices
 from tasks.dossier.calendar import local
 from tasks.people.acting import scope
 from tasks.supervision.awaiting import read_awaited
@@ -49,6 +51,26 @@ def test_the_board_counts_what_is_open_and_names_what_is_late_first(world: World
         "late", "nearly late", "in time", "",
     )  # fmt: skip
     assert somebody().name not in text + page
+
+
+def test_an_office_whose_data_cannot_be_read_keeps_no_other_from_its_board_and_its_batches(
+    world: World,
+) -> None:
+    fine, broken = world.office(), world.office()
+    code = world.received(broken)
+    world.put("update dossier set due_at = now() + interval '2 hours' where code = :c", c=code)
+    body = world.ask("select body from office where code = :o", o=broken)[0][0]
+    world.put("update office set body = body - 'name' where code = :o", o=broken)
+    try:
+        board = look(world, broken)
+        page = render_board(board, (), listed="board/x.csv", page="http://ui")
+        known = {office.code for office in offices()}
+    finally:
+        world.put("update office set body = cast(:b as jsonb) where code = :o", b=json.dumps(body), o=broken)
+    assert [one.code for one in board.named] == [code]
+    assert f"**The data of {broken} cannot be read**" in page
+    assert fine in known
+    assert broken not in known
 
 
 def test_what_is_waited_for_is_counted_by_age_and_linked_to_its_runs(world: World) -> None:
