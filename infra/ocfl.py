@@ -103,6 +103,17 @@ def ocfl_object(
     }
 
 
+def is_inventory(path: str) -> bool:
+    """
+    Tell whether a file within an OCFL object is an inventory or its sidecar, which are written when all else is there.
+
+    >>> [is_inventory(p) for p in ("inventory.json", "v1/inventory.json.sha512", "v1/content/inventory.json")]
+    [True, True, False]
+    """
+    folder, _, name = path.rpartition("/")
+    return name in (_INVENTORY, _SIDECAR) and "/" not in folder
+
+
 def ocfl_root() -> dict[str, bytes]:
     """Return the files that make a folder (or a key prefix) an OCFL storage root, by path, in write order."""
     layout = {

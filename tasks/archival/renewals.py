@@ -18,7 +18,7 @@ from infra.ocfl import object_path, ocfl_object
 from infra.services import services
 from tasks.archival.package import as_json
 from tasks.archival.rules import package_id, renewal_id
-from tasks.archival.steps import ARCHIVE_ROOT, read_back, store_is_safe
+from tasks.archival.steps import ARCHIVE_ROOT, lay_down, store_is_safe
 from tasks.archival.tables import ArchivedObjectRow, PackageRow
 from tasks.dossier.lifecycle import Stage
 from tasks.dossier.moves import Telling, hold, look, tell
@@ -65,16 +65,7 @@ def archive_renewed(code: str, ordinal: int) -> bool:
         user_address=package.user_address,
         created=row.made_at,
     )
-    kept = []
-    for name, content in files.items():
-        stored = services().archive.put_locked(
-            f"{wanting.folder}/{name}",
-            content,
-            content_type="application/octet-stream",
-            retain_until=package.retain_until,
-        )
-        kept.append(read_back(stored, content, package.retain_until))
-    return _end(code, ordinal, wanting, kept)
+    return _end(code, ordinal, wanting, lay_down(wanting.folder, files, package.retain_until))
 
 
 def _wanting(session: Session, code: str, ordinal: int) -> _Renewal | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, date, datetime, time
 from functools import cache, lru_cache
 
@@ -13,7 +16,7 @@ from infra.history import Json
 from infra.history.recording import head
 from infra.object_store import Stored
 from infra.object_store.probing import require_safe
-from infra.ocfl import object_path, ocfl_root
+from infra.ocfl import is_inventory, object_path, ocfl_root
 from infra.services import services
 from tasks.archival.covering import covering
 from tasks.archival.locks import keep_in_mind, locked_until
@@ -39,6 +42,9 @@ from tasks.people.acting import acting_on, scope
 
 #: The OCFL storage root within the bucket; the probe keeps its own objects beside it.
 ARCHIVE_ROOT = "archive/"
+
+#: Files of a package that are on their way to the archive at once.
+_AT_ONCE = 4
 
 
 def ask_for_archive(code: str | None, *, by: Actor = SYSTEM) -> list[str]:
@@ -133,18 +139,31 @@ def archive(code: str) -> bool:
     files = package(code, plan, checkpoint)
     if files is None:
         return False
-    folder = ARCHIVE_ROOT + object_path(package_id(code))
-    kept: list[Stored] = []
-    for name, content in files.items():
+    return _end(code, plan, lay_down(ARCHIVE_ROOT + object_path(package_id(code)), files, plan.retain_until))
+
+
+def lay_down(folder: str, files: Mapping[str, bytes], until: datetime) -> list[Stored]:
+    """
+    Lock the files of an OCFL object in the archive, read each back, and return them as the store reports them.
+
+    What the inventories name goes first, some at a time, because most of it is waiting; they follow in order, the
+    root's last, so that an object is there as a whole or not at all. Raises what the store raises, and `Broken`.
+    """
+
+    def one(name: str) -> Stored:
         stored = services().archive.put_locked(
             f"{folder}/{name}",
-            content,
+            files[name],
             content_type="application/octet-stream",
-            retain_until=plan.retain_until,
+            retain_until=until,
             looks=False,  # It is read back next.
         )
-        kept.append(read_back(stored, content, plan.retain_until))
-    return _end(code, plan, kept)
+        return read_back(stored, files[name], until)
+
+    named = [name for name in files if not is_inventory(name)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        going = [pool.submit(copy_context().run, one, name) for name in named]
+    return [done.result() for done in going] + [one(name) for name in files if is_inventory(name)]
 
 
 @lru_cache(maxsize=1)

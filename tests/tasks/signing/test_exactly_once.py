@@ -152,9 +152,6 @@ def test_after_a_death_with_the_signature_in_hand_one_is_kept_and_both_calls_are
         ({"die_before": "put_first"}, 1),  # nothing was stored: the token is asked once more
         ({"die_after": "put_first"}, 0),  # it was stored: the token is not asked again
         ({"lose": "put_first"}, 0),
-        ({"die_before": "put"}, 0),
-        ({"die_after": "put"}, 0),
-        ({"lose": "put"}, 0),
     ],
     ids=str,
 )
