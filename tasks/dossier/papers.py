@@ -56,6 +56,11 @@ def store_content(content: bytes, media_type: str) -> Stored:
     return services().work.put(content_key(sha256_of(content)), content, content_type=media_type)
 
 
+def stored_as(key: str, content: bytes) -> Stored:
+    """Return what lies in the work store under a write-once name: it was just put there, or read from there."""
+    return Stored(key=key, version_id="", sha256=sha256_of(content), size=len(content))
+
+
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in lower-case hex; it is read in pieces."""
     with path.open("rb") as file:

@@ -23,7 +23,7 @@ from tasks.dossier.moves import (
     procedure_of,
     tell,
 )
-from tasks.dossier.papers import Paper, finished, keep, sha256_of
+from tasks.dossier.papers import Paper, finished, keep, sha256_of, stored_as
 from tasks.dossier.register import certify_number
 from tasks.dossier.routes import frozen_of, route_of
 from tasks.dossier.tables import DocumentRow, OriginalRow
@@ -143,8 +143,7 @@ def _write_levels(session: Session, original: OriginalRow, found: list[Signature
 
 def _keep(task: Intent, signer: Signer, signed: bytes, found: SignatureFound) -> bool:
     """Keep a checked signature, or say in the history why it was not needed; return whether it was kept now."""
-    # It lies under its write-once name already, and stays there.
-    stored = Stored(key=task.key, version_id="", sha256=sha256_of(signed), size=len(signed))
+    stored = stored_as(task.key, signed)
     refusal: Forbidden | None = None
     with services().database.transaction() as session:
         dossier, original = hold(session, task.code), original_of(session, task.code, task.ordinal)
