@@ -9,15 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlmodel import Session, col, func, select
+from sqlalchemy import text
+from sqlmodel import Session, func, select
 
 from infra.errors import Broken
-from infra.history.tables import HistoryEntry, HistoryNode
+from infra.history.tables import HistoryNode
 from infra.history.tree import Nodes, node_hash, nodes_over, root
 
 #: Every how many levels hashes are kept: a kept one covers 2**8 of those below it.
 STRIDE = 8
 _WIDTH = 1 << STRIDE
+_HASH_SIZE = 32  # bytes of SHA-256
+
+#: Neighbouring hashes come as one value: as rows they would take longer than all hashing.
+_LEAVES = text("""
+    select string_agg(leaf_hash, ''::bytea order by position) from history_entry
+    where position >= :begin and position < :end
+""")
+_KEPT = text("""
+    select string_agg(hash, ''::bytea order by index) from history_node
+    where level = :level and index >= :begin and index < :end
+""")
 
 
 def stored_nodes(session: Session) -> Nodes:
@@ -65,16 +77,10 @@ def kept_node(session: Session, level: int, index: int) -> bytes | None:
 
 def _read(session: Session, level: int, block: int) -> Sequence[bytes]:
     """Return up to 256 neighbouring hashes of a kept level; level 0 are the entries themselves."""
-    begin, end = block * _WIDTH, (block + 1) * _WIDTH
-    if level == 0:
-        leaves = select(HistoryEntry.leaf_hash).where(
-            HistoryEntry.position >= begin, HistoryEntry.position < end
-        )
-        return session.exec(leaves.order_by(col(HistoryEntry.position))).all()
-    kept = select(HistoryNode.hash).where(
-        HistoryNode.level == level, HistoryNode.index >= begin, HistoryNode.index < end
-    )
-    return session.exec(kept.order_by(col(HistoryNode.index))).all()
+    query = _LEAVES if level == 0 else _KEPT
+    values = {"begin": block * _WIDTH, "end": (block + 1) * _WIDTH} | ({"level": level} if level else {})
+    whole = bytes(session.connection().execute(query, values).scalar() or b"")
+    return [whole[at : at + _HASH_SIZE] for at in range(0, len(whole), _HASH_SIZE)]
 
 
 def _pairs(hashes: Sequence[bytes]) -> list[list[bytes]]:
