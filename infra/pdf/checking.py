@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ class SignatureFound:
     proven: datetime | None = None
 
 
-_remembered: dict[_Key, tuple[SignatureFound, ...]] = {}
+_remembered: OrderedDict[_Key, tuple[SignatureFound, ...]] = OrderedDict()
 
 
 def signatures_of(pdf: bytes, *, anchors: Sequence[bytes], chain: Sequence[bytes]) -> list[SignatureFound]:
@@ -135,11 +136,10 @@ def _key(pdf: bytes, anchors: Sequence[bytes], chain: Sequence[bytes]) -> _Key:
 
 
 def _remember(key: _Key, found: Sequence[SignatureFound]) -> None:
-    """Remember what was found in a document; the one that was looked at longest ago is forgotten."""
+    """Remember what was found in a document; the one that was remembered first is forgotten."""
     _remembered[key] = tuple(found)
-    while len(_remembered) > _MOST_REMEMBERED:
-        # Another thread may have been quicker.
-        _remembered.pop(next(iter(_remembered), key), None)
+    if len(_remembered) > _MOST_REMEMBERED:
+        _remembered.popitem(last=False)
 
 
 def _check_fields(before: PdfFileReader, after: PdfFileReader, field: str) -> None:
