@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from sqlmodel import Session, col, select
 
@@ -108,17 +109,23 @@ def ask_seal(
     )
 
 
-def ask_paper_seal(session: Session, office: OfficeData, procedure: str) -> Decision:
-    """Return whether the agency may sign one of the office's own papers now, which nobody signs beside it (DOS-11)."""
+def ask_seal_alone(
+    session: Session, office: OfficeData, what: str, *, rule: Literal["DOS-11", "SIG-16"]
+) -> Decision:
+    """
+    Return whether the agency may sign now what nobody signs beside it, by the rule that lets it.
+
+    DOS-11: one of the office's own papers, `what` being its procedure. SIG-16: a kind of thing that belongs to none.
+    """
     keeper = seal_keeper(session, office.code)
     return decide_seal(
         SealAsked(
             office=office.code,
             agency=office.unit,
-            procedure=procedure,
+            procedure=what,
             officials=0,
             signed=0,
-            alone="DOS-11",
+            alone=rule,
             keeper=keeper.keeper if keeper else "",
             moment=now(session),
         )

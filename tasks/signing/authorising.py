@@ -7,14 +7,12 @@ from hashlib import sha256
 
 from sqlmodel import Session, col, select
 
-from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.token import Token
 from tasks.authority.records import ask, refusal_facts
-from tasks.authority.rules import decide_seal
-from tasks.authority.seal import ask_seal, seal_keeper
-from tasks.authority.values import Decision, NoAuthority, SealAsked
+from tasks.authority.seal import ask_seal, ask_seal_alone
+from tasks.authority.values import Decision, NoAuthority
 from tasks.certificates.choosing import must_be_active
 from tasks.certificates.tables import CertificateRow
 from tasks.dossier.offices import OfficeData
@@ -65,19 +63,7 @@ def authorise_agency_alone(session: Session, office: OfficeData, signer: Signer,
     `Forbidden` for a key that is not the agency's (AUTH-06, SIG-13).
     """
     key_is_registered(session, office.code, signer)
-    keeper = seal_keeper(session, office.code)
-    return decide_seal(
-        SealAsked(
-            office=office.code,
-            agency=office.unit,
-            procedure=what,
-            officials=0,
-            signed=0,
-            alone="SIG-16",
-            keeper=keeper.keeper if keeper else "",
-            moment=now(session),
-        )
-    ).or_refuse()
+    return ask_seal_alone(session, office, what, rule="SIG-16").or_refuse()
 
 
 def why(office: str, error: Forbidden) -> dict[str, Json]:

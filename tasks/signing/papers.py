@@ -18,7 +18,7 @@ from infra.history import Json
 from infra.pdf.checking import SignatureFound
 from infra.pdf.signing import check_certificate
 from infra.services import services
-from tasks.authority.seal import ask_paper_seal
+from tasks.authority.seal import ask_seal_alone
 from tasks.authority.values import Decision
 from tasks.dossier.moves import Actor, Telling, hold, office_of, procedure_of, tell
 from tasks.dossier.offices import OfficeData
@@ -137,7 +137,7 @@ def _intend(page: DocumentRow, signer: Signer) -> _Task | None:
 def _authority(session: Session, office: OfficeData, procedure: str, signer: Signer) -> Decision:
     """Ask at this moment whether the agency may sign with this key; raises `Forbidden`."""
     key_is_registered(session, office.code, signer)
-    return ask_paper_seal(session, office, procedure).or_refuse()
+    return ask_seal_alone(session, office, procedure, rule="DOS-11").or_refuse()
 
 
 def _row(session: Session, page: DocumentRow, signer: Signer) -> SignatureRow:
