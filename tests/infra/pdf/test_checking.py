@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
 
 from infra.clock import HANOI
 from infra.errors import Broken
+from infra.pdf import checking
 from infra.pdf.checking import SignatureFound, check_signed, signatures_of
 from infra.pdf.cms import TokenSigner
 from infra.pdf.signing import sign_field
@@ -186,6 +188,29 @@ def test_a_document_without_signatures_has_none(paper: Paper) -> None:
 
 def test_checking_again_gives_the_same_answer(paper: Paper) -> None:
     assert paper.check_seal(paper.twice) == paper.check_seal(paper.twice)
+
+
+def test_what_the_check_remembers_of_a_document_is_what_a_fresh_look_finds_and_only_for_its_anchors(
+    paper: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "_remembered", OrderedDict())
+    paper.check_seal(paper.twice)
+    remembered = paper.found(paper.twice)
+    assert len(checking._remembered) == 1
+    assert not any(one.trusted for one in signatures_of(paper.twice, anchors=[], chain=[]))
+    monkeypatch.setattr(checking, "_remembered", OrderedDict())
+    assert paper.found(paper.twice) == remembered
+
+
+def test_no_more_documents_are_remembered_than_a_process_has_in_hand(
+    paper: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "_remembered", OrderedDict())
+    monkeypatch.setattr(checking, "_MOST_REMEMBERED", 1)
+    assert paper.found(paper.form) == []
+    assert len(paper.found(paper.once)) == 1
+    assert len(checking._remembered) == 1
+    assert paper.found(paper.form) == []
 
 
 def test_a_byte_changed_anywhere_in_the_document_is_noticed(paper: Paper) -> None:
