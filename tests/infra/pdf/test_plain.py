@@ -1,0 +1,137 @@
+"""The quick proof takes what is signed here, and nothing that pyHanko would not take."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
+from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
+from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
+
+from infra.errors import Broken
+from infra.pdf.checking import check_signed
+from infra.pdf.cms import TokenSigner
+from infra.pdf.increment import _ONE_SIGNATURE
+from infra.pdf.plain import PlainFirst, plainly_signed
+from tests.attacks import ATTACKS, Attack, Target
+from tests.infra.pdf.test_checking import CHANGES, MORNING, appended, lost_flags, sign, token_for
+
+if TYPE_CHECKING:
+    from tests.conftest import Authority
+
+
+@pytest.fixture(scope="module")
+def target(authority: Authority, form: bytes, picture: bytes) -> Target:
+    return Target(authority, form, picture)
+
+
+def read(pdf: bytes) -> PdfFileReader:
+    return PdfFileReader(io.BytesIO(pdf))
+
+
+def judged(pdf: bytes) -> list[str | None]:
+    """Return what the quick proof says of each revision after the first one."""
+    reader = read(pdf)
+    return [plainly_signed(reader, one) for one in range(1, reader.total_revisions)]
+
+
+def test_what_is_signed_here_is_proved_the_quick_way(target: Target) -> None:
+    assert judged(target.once)[-1:] == ["official"]
+    assert judged(target.twice)[-2:] == ["official", "seal"]
+
+
+def test_no_attack_is_proved_the_quick_way_unless_pyhanko_takes_it_too(target: Target) -> None:
+    taken = 0
+    for attack in ATTACKS:
+        for reader, revision in _readable(attack, target):
+            if plainly_signed(reader, revision) is None:
+                continue
+            taken += 1
+            old, new = (reader.get_historical_resolver(one) for one in (revision - 1, revision))
+            result = _ONE_SIGNATURE.apply(old, new, doc_mdp=MDPPerm.FILL_FORMS)
+            assert result.modification_level <= ModificationLevel.FORM_FILLING, attack.name
+    assert taken
+
+
+def _readable(attack: Attack, target: Target) -> list[tuple[PdfFileReader, int]]:
+    """Return the revisions of an attacked document that can be read at all."""
+    try:
+        reader = read(attack.mutate(target))
+        return [(reader, one) for one in range(1, reader.total_revisions)]
+    except Exception:
+        return []
+
+
+def test_the_judgement_of_what_came_after_a_signature_is_pyhankos(target: Target) -> None:
+    for pdf in (target.twice, target.lta, target.with_evidence):
+        reader = read(pdf)
+        for one in reader.embedded_regular_signatures:
+            quick = PlainFirst().review_file(reader, one.signed_revision, doc_mdp=MDPPerm.FILL_FORMS)
+            slow = DEFAULT_DIFF_POLICY.review_file(reader, one.signed_revision, doc_mdp=MDPPerm.FILL_FORMS)
+            assert isinstance(quick, DiffResult)
+            assert quick.modification_level == slow.modification_level
+            assert quick.changed_form_fields == slow.changed_form_fields
+
+
+def dangling(writer: IncrementalPdfFileWriter) -> None:
+    """Let the page speak of an object that the document does not have, but that the next one written would be."""
+    page = writer.root["/Pages"]["/Kids"][0]
+    page[generic.pdf_name("/Contents")] = generic.IndirectObject(writer.trailer["/Size"] + 2, 0, writer)
+    writer.update_container(page)
+
+
+def test_an_object_that_the_document_spoke_of_before_it_was_there_is_no_plain_signature(
+    target: Target, authority: Authority
+) -> None:
+    token = token_for(authority, "Trần Thị Bình")
+    previous = appended(target.form, dangling)
+    signed = sign(previous, "official", token, authority)
+    assert judged(signed)[-1] is None
+    with pytest.raises(Broken, match=r"changed|cannot be read"):
+        check_signed(
+            previous, signed, field="official", certificate=token.certificate, anchors=authority.anchors,
+            chain=authority.chain, at=MORNING,
+        )  # fmt: skip
+
+
+def orphan(writer: IncrementalPdfFileWriter) -> None:
+    writer.add_object(generic.StreamObject(stream_data=b"nobody speaks of me"))
+
+
+def other_form(writer: IncrementalPdfFileWriter) -> None:
+    writer.root["/AcroForm"][generic.pdf_name("/NeedAppearances")] = generic.BooleanObject(True)
+    writer.update_container(writer.root["/AcroForm"])
+
+
+def other_trailer(writer: IncrementalPdfFileWriter) -> None:
+    writer.set_custom_trailer_entry(generic.pdf_name("/Other"), generic.NumberObject(1))  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("change", [None, *CHANGES, orphan, other_form, other_trailer])
+def test_what_is_slipped_in_with_a_signature_is_not_plain(
+    target: Target, authority: Authority, change: Callable[[IncrementalPdfFileWriter], None] | None
+) -> None:
+    changes = [] if change is None else [change]
+
+    class Smuggler(IncrementalPdfFileWriter):
+        def _update_meta(self) -> None:
+            """Leave the metadata alone, as the honest one does, and slip the change in at the end."""
+            if changes:
+                changes.pop()(self)
+
+    metadata = PdfSignatureMetadata(
+        field_name="official", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES, certify=True,
+        docmdp_permissions=MDPPerm.FILL_FORMS,
+    )  # fmt: skip
+    signer = PdfSigner(metadata, TokenSigner.of(token_for(authority, "Trần Thị Bình"), authority.chain))
+    signed = signer.sign_pdf(Smuggler(io.BytesIO(target.form))).getvalue()
+    if change is lost_flags:
+        # The flags are a signature's own to write, and are looked at apart from this.
+        change = None
+    assert judged(signed)[-1] == ("official" if change is None else None)
