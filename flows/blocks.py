@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flows.errands import owner, wake_all
-from flows.sealing import seal_original, seal_paper
+from flows.sealing import seal_paper
 from flows.signing import standing_at
 from flows.standing import BROKEN, NEEDS_ATTENTION
 from infra.errors import Forbidden, HosoError, Unavailable
@@ -39,7 +39,7 @@ from tasks.dossier.outbox import Lease
 from tasks.evidence.steps import is_wanting, lift_for_archive, lift_for_release
 from tasks.signing import tries
 from tasks.signing.keys import seal_of
-from tasks.signing.steps import validate
+from tasks.signing.steps import sign_original, validate
 
 log = logging.getLogger("hoso.blocks")
 
@@ -167,16 +167,18 @@ def _numbered(code: str) -> list[int]:
 def _seal(block: Block, office: str) -> None:
     """Seal what the officials have signed, add the evidence that release needs, and release it."""
     try:
-        seal_of(office)
+        seal = seal_of(office)
     except HosoError as error:
         # Not one dossier is touched on a machine that cannot seal.
         raise Stopped(fault_of(error) or Fault(owner="token", said=cause_of(error), curable=False)) from error
 
+    unexplained = tries.unexplained(block.sound)
+
     def one(code: str) -> None:
-        for ordinal in tries.interrupted(code):
+        for ordinal in tries.interrupted(code) if code in unexplained else ():
             tries.explain_interrupted(code, ordinal)
         for ordinal in standing_at(code, Standing.APPROVED):
-            seal_original(code, ordinal)
+            sign_original(code, ordinal, seal)
         for ordinal in standing_at(code, Standing.SEALED):
             lift_for_release(code, ordinal)
             validate(code, ordinal)

@@ -185,9 +185,9 @@ def _translated() -> Iterator[None]:
 
 def _take(connection: Connection, name: str, patience: float) -> bool:
     """Try to hold a name on this connection; the transaction ends at once, the lock stays."""
-    if patience <= 0:
-        had = connection.execute(text("select pg_try_advisory_lock(hashtextextended(:n, 0))"), {"n": name})
-        held = bool(had.scalar_one())
+    had = connection.execute(text("select pg_try_advisory_lock(hashtextextended(:n, 0))"), {"n": name})
+    held = bool(had.scalar_one())
+    if held or patience <= 0:
         connection.commit()
         return held
     wait = f"{int(patience * 1000)}ms"

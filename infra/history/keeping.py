@@ -77,7 +77,7 @@ def newest_checkpoint(session: Session) -> HistoryCheckpoint | None:
 def unstamped_since(session: Session) -> datetime | None:
     """Return when the oldest entry was written that no time-stamped checkpoint covers, or `None` if all are covered."""
     stamped = select(func.max(HistoryCheckpoint.size)).where(col(HistoryCheckpoint.token).is_not(None))
-    covered = session.exec(stamped).one() or 0
+    covered = func.coalesce(stamped.scalar_subquery(), 0)
     # A desk's role sees some of the entries only; the oldest of those is as good a sign.
     oldest = (
         select(HistoryEntry.at).where(HistoryEntry.position >= covered).order_by(col(HistoryEntry.position))

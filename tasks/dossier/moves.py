@@ -20,6 +20,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.history.recording import record
+from infra.reading import forget, read_once
 from tasks.dossier import lifecycle
 from tasks.dossier.codes import check_code
 from tasks.dossier.deadlines import resumed_due
@@ -93,6 +94,8 @@ def hold(session: Session, code: str) -> DossierRow:
     """Return a dossier locked until the transaction ends; refuses a code that no dossier has."""
     check_code(code)
     dossier = session.exec(select(DossierRow).where(DossierRow.code == code).with_for_update()).one_or_none()
+    # What was read of it before it was locked may have changed; what it is judged by stays.
+    forget(session, but=(OfficeRow, ProcedureRow))
     if dossier is None:
         raise no_such_dossier(code)
     return dossier
@@ -108,6 +111,11 @@ def look(session: Session, code: str) -> DossierRow:
 
 def office_of(session: Session, code: str) -> OfficeData:
     """Return an office's data; refuses a code that no office has."""
+    return read_once(session, (OfficeRow,), code, lambda: _office(session, code))
+
+
+def _office(session: Session, code: str) -> OfficeData:
+    """Read an office's data."""
     row = session.get(OfficeRow, code)
     if row is None:
         known = ", ".join(session.exec(select(OfficeRow.code).order_by(OfficeRow.code))) or "none is loaded"
@@ -117,8 +125,13 @@ def office_of(session: Session, code: str) -> OfficeData:
 
 def procedure_of(session: Session, dossier: DossierRow) -> Procedure:
     """Return the procedure as it was when the dossier was opened (GEN-02)."""
-    row = session.get_one(ProcedureRow, (dossier.procedure, dossier.procedure_version))
-    return Procedure.model_validate(row.body)
+    which = dossier.procedure, dossier.procedure_version
+    return read_once(
+        session,
+        (ProcedureRow,),
+        which,
+        lambda: Procedure.model_validate(session.get_one(ProcedureRow, which).body),
+    )
 
 
 def procedure_on(session: Session, code: str, day: date) -> Procedure:

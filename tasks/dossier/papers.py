@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from infra.database import now
 from infra.errors import Broken
 from infra.object_store import AlreadyStored, Stored
+from infra.reading import read_once
 from infra.services import services
 from tasks.dossier.tables import DocumentRow
 
@@ -129,21 +130,22 @@ def newest(session: Session, dossier: str, ordinal: int, kind: str) -> DocumentR
         .where(DocumentRow.dossier == dossier, DocumentRow.ordinal == ordinal, DocumentRow.kind == kind)
         .order_by(col(DocumentRow.revision).desc(), col(DocumentRow.position))
     )
-    return session.exec(query).first()
+    return read_once(session, (DocumentRow,), (dossier, ordinal, kind), lambda: session.exec(query).first())
 
 
 def finished(session: Session, dossier: str, ordinal: int) -> DocumentRow | None:
     """Return the document of an original that the agency has sealed, with all evidence that was added to it so far."""
-    for kind in ("lifted", "sealed"):
-        query = (
-            select(DocumentRow)
-            .where(DocumentRow.dossier == dossier, DocumentRow.ordinal == ordinal, DocumentRow.kind == kind)
-            .order_by(col(DocumentRow.revision).desc(), col(DocumentRow.position).desc())
+    query = (
+        select(DocumentRow)
+        .where(
+            DocumentRow.dossier == dossier,
+            DocumentRow.ordinal == ordinal,
+            col(DocumentRow.kind).in_(("lifted", "sealed")),
         )
-        row = session.exec(query).first()
-        if row is not None:
-            return row
-    return None
+        # What was lifted comes before what was sealed only.
+        .order_by(col(DocumentRow.kind), col(DocumentRow.revision).desc(), col(DocumentRow.position).desc())
+    )
+    return session.exec(query).first()
 
 
 def all_of(session: Session, dossier: str, ordinal: int, kind: str) -> list[DocumentRow]:

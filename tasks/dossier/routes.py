@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlmodel import Field, Session, SQLModel, select
 
+from infra.reading import read_once
 from tasks.dossier.papers import all_of, newest
 from tasks.dossier.procedures import Procedure, SignatureStep
 from tasks.dossier.tables import DocumentRow, OriginalRow, moment
@@ -52,7 +53,8 @@ def route_of(session: Session, original: OriginalRow, procedure: Procedure) -> t
     query = select(DroppedStepRow.field).where(
         DroppedStepRow.dossier == original.dossier, DroppedStepRow.ordinal == original.ordinal
     )
-    dropped = set(session.exec(query))
+    which = original.dossier, original.ordinal
+    dropped = read_once(session, (DroppedStepRow,), which, lambda: frozenset(session.exec(query)))
     return tuple(step for step in steps_for(original, procedure) if step.field not in dropped)
 
 

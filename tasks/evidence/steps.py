@@ -84,6 +84,8 @@ def lift(code: str, ordinal: int, wanted: Level | None) -> bool:
     does not answer, `Forbidden` when a certificate is revoked or cannot be asked about, `Broken` when what
     was made is not the document with evidence and nothing else. Repeating is harmless at every point.
     """
+    if wanted == "B":
+        return False
     task = _intend(code, ordinal, wanted)
     if task is None:
         return False
@@ -119,7 +121,7 @@ def _intend(code: str, ordinal: int, wanted: Level | None) -> Task | None:
         document = finished(session, code, ordinal)
         if document is None:
             return None
-        if wanted is not None and (wanted == "B" or reaches(document.level, wanted)):
+        if wanted is not None and reaches(document.level, wanted):
             return None
         row = _intent_row(session, document, wanted or RENEWAL)
         return Task(

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, select
 
 from infra.errors import Forbidden
 from infra.history import Json
+from infra.reading import read_once
 from infra.token import Token
 from tasks.authority.records import ask, refusal_facts
 from tasks.authority.seal import ask_seal, ask_seal_alone
@@ -96,7 +97,8 @@ def signed_fields(session: Session, original: OriginalRow) -> list[str]:
         )
         .order_by(col(SignatureRow.kept_at))
     )
-    return list(session.exec(query))
+    which = original.dossier, original.ordinal, original.revision
+    return list(read_once(session, (SignatureRow,), which, lambda: tuple(session.exec(query))))
 
 
 def key_is_registered(session: Session, office: str, signer: Signer) -> None:

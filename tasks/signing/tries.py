@@ -7,6 +7,7 @@ the original's name next knows that nobody is at it any more, and tells that it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sqlmodel import Session, col, select
@@ -95,6 +96,17 @@ def explain_interrupted(code: str, ordinal: int) -> None:
         if alone:
             with services().database.transaction() as session:
                 tell_interrupted(session, hold(session, code), ordinal)
+
+
+def unexplained(codes: Sequence[str]) -> set[str]:
+    """Return those of some dossiers that have a try at an original of which nobody told the end."""
+    with services().database.transaction() as session:
+        query = select(SignatureRow.dossier).where(
+            col(SignatureRow.dossier).in_(codes),
+            SignatureRow.ordinal > 0,
+            col(SignatureRow.open_try).is_(True),
+        )
+        return set(session.exec(query))
 
 
 def interrupted(code: str) -> list[int]:
