@@ -16,6 +16,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -141,6 +142,9 @@ class World:
     _codes: Iterator[int] = field(default_factory=lambda: count(100))
     _sits: Path | None = None
     _model: str | None = None
+    #: The process that stands by for programs, once one was run.
+    programs: subprocess.Popen[bytes] | None = None
+    _starting: threading.Lock = field(default_factory=threading.Lock)
 
     # Commands -------------------------------------------------------------------------------------
 
@@ -152,8 +156,28 @@ class World:
         return self._started([sys.executable, "-m", "flows.command"], words, by, settings)
 
     def run(self, program: str, *words: object, by: str | None = "", **settings: str) -> Said:
-        """Run a Python program with this stack's settings."""
-        return self._started([sys.executable, "-c", program], words, by, settings)
+        """Run a Python program with this stack's settings, in a process of its own that has Prefect and the flows loaded."""
+        return self._started(self.programming(program), words, by, settings)
+
+    def programming(self, program: str) -> list[str]:
+        """Return the command line that runs a program so; the first one starts the process that stands by for them."""
+        door, asked = self.root / "programs", [sys.executable, "-m", "tests.standing_by"]
+        with self._starting:
+            if self.programs is None:
+                words = [*asked, "serve", str(door)]
+                self.programs = subprocess.Popen(
+                    words, env=environment({"PREFECT_HOME": str(self.root / "prefect-client")})
+                )
+                while not door.exists():
+                    assert self.programs.poll() is None, "the process that stands by for programs ended"
+                    time.sleep(0.05)
+        return [*asked, str(door), program]
+
+    def end(self) -> None:
+        """End what this world started beside its stack."""
+        if self.programs is not None:
+            self.programs.terminate()
+            self.programs.wait()
 
     def _started(
         self, program: list[str], words: tuple[object, ...], by: str | None, settings: dict[str, str]
@@ -588,7 +612,10 @@ def running(root: Path, authority: Authority) -> Iterator[World]:
         )
         with using(parts):
             assert world.type("procedure", "load").code == 0
-        yield world
+        try:
+            yield world
+        finally:
+            world.end()
         parts.database.close()
     finally:
         down(root, patience=1)

@@ -40,6 +40,19 @@ async def main():
 asyncio.run(main())
 """
 
+#: `hoso work`, in a process that has Prefect loaded already.
+WORK = """
+from flows.prefect_api import prepare
+from infra.settings import settings
+prepare(settings())
+from prefect.context import refresh_global_settings_context
+refresh_global_settings_context()
+import sys
+sys.argv = ["hoso", "work"]
+from flows.cli import main
+main()
+"""
+
 #: A command whose store ends the process by SIGKILL: WHEN (before, after) CALL (put_first, put), then the words.
 DYING = """
 import os, signal, sys
@@ -159,9 +172,20 @@ class Desk:
     ) -> subprocess.Popen[str]:
         """Start a command and leave it to itself; with `group` as a terminal does, in a group of its own."""
         words, desk = self.world.seated(words, by)
+        command = [sys.executable, "-m", "flows.command", *map(str, words)]
+        return self._start(command, desk, group, settings)
+
+    def work(self, **settings: str) -> subprocess.Popen[str]:
+        """Start a warm worker and leave it to itself."""
+        return self._start(
+            self.world.programming(WORK), self.world.root / "desks" / "nobody", False, settings
+        )
+
+    def _start(
+        self, command: list[str], desk: Path, group: bool, settings: dict[str, str]
+    ) -> subprocess.Popen[str]:
         env = {name: value for name, value in environment().items() if not name.startswith("HOSO_")}
         env |= {"HOSO_ENV_FILE": str(self.world.root / "hoso.env"), "HOSO_SESSION_FILE": str(desk)}
-        command = [sys.executable, "-m", "flows.command", *map(str, words)]
         one = subprocess.Popen(
             command,
             env={**env, **self.settings, **settings},

@@ -79,13 +79,12 @@ def test_the_worker_itself_is_killed_at_the_token_call_and_another_one_finishes(
     desk.shim.tell("kill-parent")
     desk.shim.tell("die-before")
     nowhere = "http://127.0.0.1:1/api"
-    short = {"HOSO_LEASE_SECONDS": "1", "HOSO_STANDBY": "no"}
-    short |= {"HOSO_PREFECT_API_URL": nowhere, "PREFECT_API_URL": nowhere}
-    killed = desk.start("work", by=None, **short)
+    short = {"HOSO_LEASE_SECONDS": "1", "HOSO_PREFECT_API_URL": nowhere, "PREFECT_API_URL": nowhere}
+    killed = desk.work(**short)
     _, complaint = killed.communicate(timeout=120)
     assert killed.returncode == -9, complaint
     assert desk.ledger(code).untold == 1
-    other = desk.start("work", by=None, **short)
+    other = desk.work(**short)
     wait_for(lambda: {one.standing for one in desk.world.originals(code)} == {"valid"}, seconds=120)
     other.terminate()
     assert other.wait(timeout=60) == 0

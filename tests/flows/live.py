@@ -225,7 +225,10 @@ def live_office(root: Path, authority: Authority) -> Iterator[Live]:
             assert live.type("office", "load", IMAGES / "office.yaml", "--keys", tokens).code == 0
             deployed = live.hoso("deploy")
             assert deployed.code == 0, deployed.err
-            yield live
+            try:
+                yield live
+            finally:
+                live.end()
         parts.database.close()
     finally:
         down(root, patience=1)
