@@ -58,6 +58,10 @@ def check_certificate(
     `Forbidden` with the reason. Revocation is asked about by the caller, through `infra.revocation`.
     """
     _must_be_aware(at)
+    asked = (certificate, tuple(anchors), tuple(chain))
+    since, until = _STANDS.get(asked, (at, at))
+    if since < at < until:
+        return
     found = parsed(certificate)
     which = f"The signing certificate {found.serial_number:x}"
     if found.public_key.algorithm != "rsa" or found.public_key.bit_size < _SHORTEST_RSA_KEY:
@@ -71,7 +75,7 @@ def check_certificate(
         validation_context=context(anchors=anchors, chain=chain, at=at),
     )
     try:
-        finish(validator.async_validate_usage({"non_repudiation"}))  # type: ignore[no-untyped-call]
+        path = finish(validator.async_validate_usage({"non_repudiation"}))  # type: ignore[no-untyped-call]
     except ExpiredError as error:
         raise _refused(f"{which}, or one above it, expired on {_day(error.expired_dt)}.") from error
     except NotYetValidError as error:
@@ -80,6 +84,16 @@ def check_certificate(
         raise _refused(f"{which} does not lead to a certificate that is trusted here.") from error
     except (PathValidationError, InvalidCertificateError) as error:
         raise _refused(f"{which} cannot be used: {error}") from error
+    links = list(path.iter_certs(include_root=True))
+    if len(_STANDS) >= _MOST_STANDING:
+        _STANDS.clear()
+    _STANDS[asked] = max(one.not_valid_before for one in links), min(one.not_valid_after for one in links)
+
+
+#: Certificates that stood, under which anchors, and from when until when they do: as long as all on the path that was
+#: found are valid, nothing that is asked here changes.
+_STANDS: dict[tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]], tuple[datetime, datetime]] = {}
+_MOST_STANDING = 200
 
 
 def sign_field(

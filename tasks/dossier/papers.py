@@ -68,9 +68,13 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def store_file(path: Path, media_type: str) -> Stored:
-    """Store a file as `store_content` stores bytes, without holding them; raises `AlreadyStored` as that does."""
-    digest = sha256_of_file(path)
+def store_file(path: Path, media_type: str, *, digest: str = "") -> Stored:
+    """
+    Store a file as `store_content` stores bytes, without holding them; raises `AlreadyStored` as that does.
+
+    `digest` is its SHA-256 where the caller knows it; what the store holds is compared with it in any case.
+    """
+    digest = digest or sha256_of_file(path)
     stored = services().work.put_file(content_key(digest), path, content_type=media_type)
     if stored.sha256 != digest:
         raise AlreadyStored(f"{stored.key} holds other content than its name says")

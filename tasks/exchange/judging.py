@@ -13,7 +13,6 @@ from typing import Any
 from infra.pdf.foreign import Examined
 from infra.services import services
 from tasks.certification.rules import result_faults
-from tasks.dossier.papers import sha256_of_file
 from tasks.evidence.foreign import judge as judge_signed
 
 #: What the reader says of a PDF without any signature.
@@ -44,16 +43,16 @@ class Judged:
         }
 
 
-def judge(name: str, path: Path) -> Judged:
+def judge(name: str, path: Path, digest: str) -> Judged:
     """
-    Return the verdict on one file; what is no PDF cannot be signed here and is neither good nor bad.
+    Return the verdict on one file of this SHA-256; what is no PDF cannot be signed here and is neither good nor bad.
 
     The file is not held in memory. PDF files are opened in a process of their own, and their signers' issuers are
     asked. Raises `Unavailable` when no process can be started, `NoRevocationAnswer` when nobody answers.
     """
     if not _may_be_signed(path):
         return Judged(signed=False, signed_at=None, weak=False, faults=())
-    return verdict(name, *_judged(path))
+    return verdict(name, *_judged(path, digest))
 
 
 def _may_be_signed(path: Path) -> bool:
@@ -75,10 +74,10 @@ _KEPT: OrderedDict[tuple[object, ...], tuple[float, tuple[Examined, list[str]]]]
 _MOST_KEPT = 200
 
 
-def _judged(path: Path) -> tuple[Examined, list[str]]:
+def _judged(path: Path, digest: str) -> tuple[Examined, list[str]]:
     """Return what is said of a file and why its signers cannot be asked about, now or a moment ago."""
     parts = services()
-    key = (sha256_of_file(path), parts.foreign_anchors, parts.foreign_chain)
+    key = (digest, parts.foreign_anchors, parts.foreign_chain)
     kept = _KEPT.get(key)
     if kept is None or time.monotonic() - kept[0] > parts.settings.revocation_kept_seconds:
         kept = _KEPT[key] = (time.monotonic(), judge_signed(path, None))

@@ -28,7 +28,7 @@ def open_again(arrival: ArrivalRow) -> Came | None:
             )
         except Faulty:
             return None
-        judged = [judge(one.entry.name, one.part.path) for one in opened.attached]
+        judged = [judge(one.entry.name, one.part.path, one.part.sha256) for one in opened.attached]
     return Came(
         office=arrival.office,
         waits=Waits(

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.dossier.moves import Actor, office_of
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import fetch_file, sha256_of_file
+from tasks.dossier.papers import fetch_file
 from tasks.exchange import books
 from tasks.exchange.tables import ExchangeFileRow, MessageRow
 from tasks.signing.authorising import Signer, authorise_agency_alone, why
@@ -48,6 +49,7 @@ class _Task:
     files: tuple[ExchangeFileRow, ...]
     number: int
     stored: bool
+    moment: datetime
 
     @property
     def subject(self) -> str:
@@ -65,28 +67,29 @@ class _Task:
         return Actor(role="agency", staff="seal", post=self.office.unit, office=self.office.code)
 
 
-def pack(key: str) -> None:
+def pack(key: str, folder: Path) -> tuple[MessageRow, Path]:
     """
-    Make and sign the package of a queued message, if that was not done.
+    Return a queued message and its signed package as a file in `folder`; it is made and signed if that was not done.
 
     Raises `Forbidden` when a rule says no (which the history records), `Unavailable` when the token or the store is
     away, `Broken` when what was made does not verify. Repeating is harmless at every point.
     """
+    package = folder / "package.xml"
     with services().database.transaction() as session:
         message = session.get_one(MessageRow, key)
-        if message.sha256:
-            return
-        office = message.office
-    signer = seal_of(office)
+    if message.sha256:
+        return message, fetch_file(message.store_key, message.sha256, package)
+    signer = seal_of(message.office)
     task = _intend(key, signer)
-    with tempfile.TemporaryDirectory(prefix="hoso-pack-") as name:
-        folder = Path(name)
-        with _told_when_it_fails(task, signer):
-            package = _stored(task, folder) if task.stored else _made(task, signer, folder)
-            _check(task, signer, package, folder)
-            if not task.stored:
-                _store(task, package)
-        _keep(task, signer, package)
+    with _told_when_it_fails(task, signer):
+        if task.stored:
+            services().work.get_file(task.place, package)  # An earlier try stored it before it died.
+        else:
+            _make(task, signer, package)
+        digest = _check(task, signer, package)
+        if not task.stored:
+            digest = _store(task, signer, package, digest)
+    return _keep(task, signer, package, digest), package
 
 
 def _intend(key: str, signer: Signer) -> _Task:
@@ -114,6 +117,7 @@ def _intend(key: str, signer: Signer) -> _Task:
             files=files,
             number=message.signings,
             stored=stored,
+            moment=now(session),
         )
         try:
             decision = authorise_agency_alone(session, office, signer, what="exchange")
@@ -160,23 +164,18 @@ def _told_when_it_fails(task: _Task, signer: Signer) -> Iterator[None]:
         raise
 
 
-def _stored(task: _Task, folder: Path) -> Path:
-    """Return the package that an earlier try stored before it died."""
-    package = folder / "package.xml"
-    services().work.get_file(task.place, package)
-    return package
-
-
-def _store(task: _Task, package: Path) -> None:
-    """Store a package unless another try did; the file is then what that one stored."""
+def _store(task: _Task, signer: Signer, package: Path, digest: str) -> str:
+    """Store a package unless another try did, and return the hash of the one that is stored, which the file is then."""
     held = services().work.put_file(task.place, package, content_type="application/xml")
-    if held.sha256 != sha256_of_file(package):
-        services().work.get_file(task.place, package)
+    if held.sha256 == digest:
+        return digest
+    services().work.get_file(task.place, package)
+    return _check(task, signer, package)
 
 
-def _made(task: _Task, signer: Signer, folder: Path) -> Path:
-    """Return the package, signed by one call of the token."""
-    package = folder / "package.xml"
+def _make(task: _Task, signer: Signer, package: Path) -> None:
+    """Write the package, signed by one call of the token."""
+    folder = package.parent
     paths = [fetch_file(one.key, one.sha256, folder / f"file-{n}") for n, one in enumerate(task.files)]
     hashes = {one.content_id: one.sha256 for one in task.files}
 
@@ -184,18 +183,18 @@ def _made(task: _Task, signer: Signer, folder: Path) -> Path:
         sign_envelope(envelope, hashes, certificate=signer.token.certificate, sign=signer.token.sign)
 
     if task.letter is not None:
-        write_letter(task.letter, paths, package, sign=sign, made_at=services().clock.now())
+        write_letter(task.letter, paths, package, sign=sign, made_at=task.moment)
     elif task.status is not None:
         write_status(books.status_in(task.status), package, sign=sign)
     else:
         raise Broken(f"the message {task.key} carries nothing")
-    return package
 
 
-def _check(task: _Task, signer: Signer, package: Path, folder: Path) -> None:
-    """Read the package as its receiver will; raises `Broken` when it may not leave."""
-    (folder / "parts").mkdir()
-    opened = read_package(split(package, folder / "parts"))
+def _check(task: _Task, signer: Signer, package: Path) -> str:
+    """Read the package as its receiver will, and return its hash; raises `Broken` when it may not leave."""
+    with tempfile.TemporaryDirectory(prefix="parts-", dir=package.parent) as parts:
+        found = split(package, Path(parts))
+        opened = read_package(found)
     if opened.faults:
         raise Broken(f"the package {task.key} has a fault: {opened.faults[0].code}")
     if opened.signed is None or opened.signed.certificate != signer.token.certificate:
@@ -203,16 +202,16 @@ def _check(task: _Task, signer: Signer, package: Path, folder: Path) -> None:
     wanted = {one.content_id: one.sha256 for one in task.files}
     if {one.entry.content_id: one.part.sha256 for one in opened.attached} != wanted:
         raise Broken(f"the package {task.key} does not hold what was to be sent")
+    return found.sha256
 
 
-def _keep(task: _Task, signer: Signer, package: Path) -> None:
-    """Keep a checked package, unless the authority has ended since the intent."""
+def _keep(task: _Task, signer: Signer, package: Path, digest: str) -> MessageRow:
+    """Keep a checked package, unless the authority has ended since the intent; return its message."""
     refusal: Forbidden | None = None
-    digest = sha256_of_file(package)
     with services().database.transaction() as session:
         message = session.get_one(MessageRow, task.key, with_for_update=True)
         if message.sha256:
-            return
+            return message
         facts: dict[str, Json] = {
             "doc": {"sha256": digest, "size": package.stat().st_size},
             "certificate": sha256(signer.token.certificate).hexdigest(),
@@ -233,3 +232,4 @@ def _keep(task: _Task, signer: Signer, package: Path) -> None:
             _tell(session, task, event="exchange:package-signed", facts=facts)
     if refusal is not None:
         raise refusal
+    return message

@@ -33,14 +33,18 @@ def carry_post() -> Round:
     know keeps no other from its post. Repeating is harmless. Raises `Unavailable` when the database is away.
     """
     sent = post(_ROOM)
-    taken = 0
+    taken, came = 0, sent > 0
     for office in offices_here():
         try:
-            taken += fetch_waiting(office).taken
+            found = fetch_waiting(office)
+            taken += found.taken
+            came = came or bool(found.taken or found.others)
         except AxisRefused as error:
             log.info("the axis hands out nothing for %s: %s", office, error.message)
         except Unavailable as error:
             log.warning("%s", error)
+            came = True  # Of what was taken in before, nobody told.
             break
-    sent += post(_ROOM)
+    if came:
+        sent += post(_ROOM)
     return Round(sent=sent, taken=taken)

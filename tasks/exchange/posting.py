@@ -20,7 +20,6 @@ from infra.database import now
 from infra.errors import Broken, Forbidden, HosoError, Unavailable
 from infra.history import Json
 from infra.services import services
-from tasks.dossier.papers import fetch_file
 from tasks.exchange import books
 from tasks.exchange.arriving import settle_held
 from tasks.exchange.packing import pack
@@ -71,37 +70,33 @@ def post_one(turn: Turn) -> bool:
     where a rule or the axis says no, it is a dead letter that a person looks at (STA-05).
     """
     try:
-        pack(turn.key)
-        axis_id = _leave(turn.key)
+        with tempfile.TemporaryDirectory(prefix="hoso-post-") as name:
+            axis_id = _leave(*pack(turn.key, Path(name)))
     except (Unavailable, Forbidden, Broken) as error:
         _failed(turn, error)
         return False
     return _left(turn, axis_id)
 
 
-def _leave(key: str) -> str:
+def _leave(message: MessageRow, package: Path) -> str:
     """Give a packed message to the axis, or to the office of this system that it is for."""
     parts = services()
-    with parts.database.transaction() as session:
-        message = session.get_one(MessageRow, key)
-    with tempfile.TemporaryDirectory(prefix="hoso-post-") as name:
-        package = fetch_file(message.store_key, message.sha256, Path(name) / "package.xml")
-        kind: Kind = "status" if message.kind == "status" else "edoc"
-        if message.internal:
-            waits = Waits(
-                axis_id=f"internal/{key}",
-                kind=kind,
-                sender=message.office,
-                sent_at=parts.clock.now(),
-                sha256=message.sha256,
-                size=message.size,
-            )
-            take_in(message.to[0], waits, package)
-            settle_held(message.to[0])
-            return waits.axis_id
-        if parts.axis is None:
-            raise Unavailable("this installation has no axis (HOSO_AXIS_URL)")
-        return parts.axis.send(package, key=key, kind=kind, sender=message.office, to=message.to)
+    kind: Kind = "status" if message.kind == "status" else "edoc"
+    if message.internal:
+        waits = Waits(
+            axis_id=f"internal/{message.key}",
+            kind=kind,
+            sender=message.office,
+            sent_at=parts.clock.now(),
+            sha256=message.sha256,
+            size=message.size,
+        )
+        take_in(message.to[0], waits, package)
+        settle_held(message.to[0])
+        return waits.axis_id
+    if parts.axis is None:
+        raise Unavailable("this installation has no axis (HOSO_AXIS_URL)")
+    return parts.axis.send(package, key=message.key, kind=kind, sender=message.office, to=message.to)
 
 
 def _left(turn: Turn, axis_id: str) -> bool:

@@ -29,7 +29,7 @@ from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import SYSTEM
-from tasks.dossier.papers import sha256_of_file, store_file
+from tasks.dossier.papers import store_file
 from tasks.exchange import arriving
 from tasks.exchange.arriving import Came
 from tasks.exchange.judging import Judged, judge
@@ -63,8 +63,10 @@ def fetch_waiting(office: str) -> Fetched:
         if not alone:
             return Fetched()
         taken = others = 0
-        for waits in parts.axis.waiting(office):
-            state = _fetch(office, waits)
+        waiting = parts.axis.waiting(office)
+        known = _known(office, [waits.axis_id for waits in waiting])
+        for waits in waiting:
+            state = _fetch(office, waits, known.get(waits.axis_id))
             taken += state == "taken"
             others += state != "taken"
         if taken:
@@ -72,12 +74,11 @@ def fetch_waiting(office: str) -> Fetched:
         return Fetched(taken=taken, others=others)
 
 
-def _fetch(office: str, waits: Waits) -> str:
-    """Take one package in, confirm it, and return what became of it."""
+def _fetch(office: str, waits: Waits, known: str | None) -> str:
+    """Take one package in, confirm it, and return what became of it; `known` is what became of it before."""
     parts = services()
     assert parts.axis is not None
-    known = _known(office, waits.axis_id)
-    if known is None or known.state == "damaged":
+    if known is None or known == "damaged":
         with tempfile.TemporaryDirectory(prefix="hoso-take-") as name:
             package = Path(name) / "package.xml"
             came = parts.axis.fetch(waits.axis_id, office, package)
@@ -85,7 +86,7 @@ def _fetch(office: str, waits: Waits) -> str:
                 return _damaged(office, waits)
             state = take_in(office, waits, package)
     else:
-        state = known.state  # It died between keeping and confirming: only that is left to do.
+        state = known  # It died between keeping and confirming: only that is left to do.
     parts.axis.confirm(waits.axis_id, office, "done")
     with parts.database.transaction() as session:
         arrival = session.get_one(ArrivalRow, (office, waits.axis_id))
@@ -94,10 +95,15 @@ def _fetch(office: str, waits: Waits) -> str:
     return state
 
 
-def _known(office: str, axis_id: str) -> ArrivalRow | None:
-    """Return what is known of a package."""
+def _known(office: str, axis_ids: Sequence[str]) -> dict[str, str]:
+    """Return what became of those of some packages that came before."""
+    if not axis_ids:
+        return {}
+    query = select(ArrivalRow.axis_id, ArrivalRow.state).where(
+        ArrivalRow.office == office, col(ArrivalRow.axis_id).in_(axis_ids)
+    )
     with services().database.transaction() as session:
-        return session.get(ArrivalRow, (office, axis_id))
+        return dict(session.exec(query).all())
 
 
 def _damaged(office: str, waits: Waits) -> str:
@@ -133,11 +139,11 @@ def take_in(office: str, waits: Waits, package: Path) -> str:
     """
     Keep a package and write down what it says; return what became of it.
 
-    `taken`, `duplicate`, `held` (it overtook what it belongs to), or `set-aside` with its faults. The same package
-    again changes nothing.
+    The file is the one of which `waits` says the hash; who calls has compared them. `taken`, `duplicate`, `held` (it
+    overtook what it belongs to), or `set-aside` with its faults. The same package again changes nothing.
     """
     parts = services()
-    digest = sha256_of_file(package)
+    digest = waits.sha256
     with parts.database.transaction() as session:
         if (known := session.get(ArrivalRow, (office, waits.axis_id))) and known.state != "damaged":
             return known.state
@@ -153,12 +159,16 @@ def take_in(office: str, waits: Waits, package: Path) -> str:
             opened = read_package(split(package, Path(name), most))
         except Faulty as error:
             return arriving.set_aside(office, waits, stored, error.faults, None)
-        judged = [judge(one.entry.name, one.part.path) for one in opened.attached]
+        judged = [judge(one.entry.name, one.part.path, one.part.sha256) for one in opened.attached]
         faults = [*opened.faults, *_authentic(office, waits, opened), *_broken(judged)]
         if faults:
             return arriving.set_aside(office, waits, stored, faults, opened)
         files = [
-            store_file(one.part.path, one.entry.media_type or "application/octet-stream")
+            store_file(
+                one.part.path,
+                one.entry.media_type or "application/octet-stream",
+                digest=one.part.sha256,
+            )
             for one in opened.attached
         ]
     came = Came(office=office, waits=waits, package=stored, opened=opened, judged=judged, files=files)

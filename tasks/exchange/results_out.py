@@ -52,7 +52,7 @@ def send_result(code: str, ordinal: int, to: Sequence[str], *, by: Actor) -> str
         name = procedure_of(session, dossier).name
     with tempfile.TemporaryDirectory(prefix="hoso-send-") as folder:
         paths = [fetch_file(row.key, row.sha256, Path(folder) / str(n)) for n, row in enumerate(rows)]
-        judged = [judge("result.pdf", path) for path in paths]
+        judged = [judge("result.pdf", path, row.sha256) for path, row in zip(paths, rows, strict=True)]
     entries = tuple(
         Entry(content_id=f"{n}-{row.sha256[:32]}", name=f"{code}-{ordinal}-{n}.pdf", media_type="application/pdf")
         for n, row in enumerate(rows, start=1)

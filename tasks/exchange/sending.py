@@ -25,7 +25,7 @@ from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor, office_of
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import store_file
+from tasks.dossier.papers import sha256_of_file, store_file
 from tasks.exchange import books
 from tasks.exchange.judging import Judged, judge
 from tasks.exchange.organisations import organ_of_row, resolve
@@ -119,9 +119,13 @@ def send_letter(office: str, said: LetterSaid, files: Sequence[FileGiven], *, by
         data = office_of(session, office)
         by = acting(session, by, "exchange send", office=data.code)
         _refuse_secret(data, said, by)
-    judged = [judge(one.name, one.path) for one in files]
+    digests = [sha256_of_file(one.path) for one in files]
+    judged = [judge(one.name, one.path, digest) for one, digest in zip(files, digests, strict=True)]
     effect = _effect(judged, said)
-    stored = [store_file(one.path, media_type_of(one.name)) for one in files]
+    stored = [
+        store_file(one.path, media_type_of(one.name), digest=digest)
+        for one, digest in zip(files, digests, strict=True)
+    ]
     entries = [
         Entry(content_id=f"{n}-{held.sha256[:32]}", name=one.name, media_type=media_type_of(one.name))
         for n, (one, held) in enumerate(zip(files, stored, strict=True), start=1)

@@ -19,6 +19,7 @@ from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import extract_certs_for_validation, validate_sig_integrity
 
 from infra.pdf.verifying.certificates import stray_certificates
+from infra.pdf.verifying.decoding import read_whole
 from infra.pdf.verifying.findings import Finding, found
 
 _WEAK = frozenset({"md2", "md5", "sha1"})
@@ -64,7 +65,7 @@ def read_cms(
         if info["content_type"].native != "signed_data":
             raise ValueError("no signed data")
         signed = info["content"]
-        signed.native  # noqa: B018  The library reads late; what is damaged shall be found here.
+        read_whole(signed)  # The library reads late; what is damaged shall be found here.
         (signer,) = signed["signer_infos"]
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         made.findings.append(found("cms-unreadable", why=type(error).__name__))
@@ -126,7 +127,7 @@ def _check_frame(made: Cms, signed: Any, signer: Any, *, timestamp: bool) -> Non
 def _check_unsigned(made: Cms, signer: Any, *, timestamp: bool) -> None:
     """Take the time-stamp from among the attributes that nobody signed; there may be nothing else."""
     attributes = signer["unsigned_attrs"]
-    names = [one["type"].native for one in attributes] if attributes.native else []
+    names = [one["type"].native for one in attributes]
     strange = [name for name in names if name not in _UNSIGNED or timestamp]
     if strange or len(names) > 1:
         made.findings.append(found("unsigned-attribute", what=", ".join(map(str, strange or names))))
@@ -160,7 +161,7 @@ def _check_value(
     if name in _WEAK or (key.algorithm == "rsa" and size < _SHORTEST_RSA_KEY):
         made.findings.append(found("weak", what=made.algorithm))
     attributes = signer["signed_attrs"]
-    names = [one["type"].native for one in attributes] if attributes.native else []
+    names = [one["type"].native for one in attributes]
     if not names or len(set(names)) != len(names):
         made.findings.append(found("cms-odd", what="signedAttrs"))
         return

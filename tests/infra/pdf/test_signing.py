@@ -439,6 +439,20 @@ def test_a_certificate_is_good_until_its_last_second(authority: Authority) -> No
         check(last + timedelta(seconds=1))
 
 
+def test_a_certificate_that_stood_a_moment_ago_is_refused_outside_its_time_and_under_other_anchors(
+    authority: Authority,
+) -> None:
+    certificate = certificate_for(authority, start=MORNING - timedelta(days=1), days=2)
+    for _ in range(2):
+        check_certificate(certificate, anchors=authority.anchors, chain=authority.chain, at=MORNING)
+    for at in (MORNING - timedelta(days=2), MORNING + timedelta(days=2)):
+        with pytest.raises(Forbidden):
+            check_certificate(certificate, anchors=authority.anchors, chain=authority.chain, at=at)
+    stranger = type(authority)()
+    with pytest.raises(Forbidden, match="trusted"):
+        check_certificate(certificate, anchors=stranger.anchors, chain=authority.chain, at=MORNING)
+
+
 def test_a_certificate_of_a_stranger_is_refused(authority: Authority) -> None:
     stranger = type(authority)()
     with pytest.raises(Forbidden, match="trusted"):

@@ -50,7 +50,7 @@ def posts_and_dies(office: Office, module: Any, name: str) -> None:
 
 
 SENDING: list[tuple[Any, str]] = [
-    (packing, "_made"),  # the intent is written, the token was not asked
+    (packing, "_make"),  # the intent is written, the token was not asked
     (packing, "_check"),  # the token was asked, nothing is stored
     (packing, "_keep"),  # the package is stored, nobody knows
     (posting, "_leave"),  # it is packed
@@ -71,7 +71,7 @@ def test_a_sender_that_was_killed_is_taken_over_and_sends_once(
     assert len([n for n in two.axis.notes() if n["sha256"] == seen["packages"][0]["sha256"]]) == 1
     events = two.a.events(code)
     asked, signed = events.count("exchange:package-intended"), events.count("exchange:package-signed")
-    assert (asked, signed) == ((2, 1) if name in ("_made", "_check") else (1, 1))
+    assert (asked, signed) == ((2, 1) if name in ("_make", "_check") else (1, 1))
     two.b.post()
     two.a.post()
     assert two.a.chain(code) == ["01"]
