@@ -8,6 +8,7 @@ refused for one of them is sent to nobody, so that a later try doubles nothing.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import smtplib
 import ssl
@@ -149,10 +150,26 @@ class _Envelope:
             raise Broken("a message with hidden recipients would show them")
         utf8 = not all(address.isascii() for address in (senders[0], *recipients))
         # Seven bits travel through every server; eight would need 8BITMIME.
+        _bound(message)
         policy = (SMTPUTF8 if utf8 else SMTP).clone(cte_type="7bit")
         return cls(
             sender=senders[0], recipients=recipients, content=message.as_bytes(policy=policy), utf8=utf8
         )
+
+
+def _bound(message: EmailMessage) -> None:
+    """
+    Put between the parts of a message a line that is a hash of them, so that none of them holds it (RFC 2046 §5.1.1).
+
+    None has to be searched for it, and a message that is sent again is the same to the byte.
+    """
+    if not message.is_multipart() or message.get_boundary() is not None:
+        return
+    digest = hashlib.sha256()
+    for part in message.walk():
+        if not part.is_multipart():
+            digest.update(str(part.get_payload()).encode("utf-8", "surrogateescape"))
+    message.set_boundary(f"=_{digest.hexdigest()[:48]}")
 
 
 def _addresses(message: EmailMessage, header: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.history.recording import record
+from infra.reading import read_once
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
 from tasks.dossier.offices import OfficeData, Officer
@@ -28,7 +29,7 @@ def today(session: Session) -> date:
 
 def person_of(session: Session, office: str, staff: str) -> PersonRow:
     """Return a person, who may have left; refuses one who was never here (AUTH-06)."""
-    row = session.get(PersonRow, (office, staff))
+    row = _row(session, office, staff)
     if row is None:
         raise Forbidden(
             f"nobody is {office}/{staff}.",
@@ -38,9 +39,14 @@ def person_of(session: Session, office: str, staff: str) -> PersonRow:
     return row
 
 
+def _row(session: Session, office: str, staff: str) -> PersonRow | None:
+    """Read a person's row, once a transaction."""
+    return read_once(session, (PersonRow,), (office, staff), lambda: session.get(PersonRow, (office, staff)))
+
+
 def works_here(session: Session, office: str, staff: str) -> PersonRow | None:
     """Return a person who works at an office today, or `None`."""
-    row = session.get(PersonRow, (office, staff))
+    row = _row(session, office, staff)
     if row is None or (row.leaves_on is not None and row.leaves_on <= today(session)):
         return None
     return row
@@ -57,7 +63,8 @@ def held(session: Session, office: str, staff: str) -> list[Held]:
         PersonRoleRow.from_on <= day,
         col(PersonRoleRow.until_on).is_(None) | (col(PersonRoleRow.until_on) >= day),
     )
-    return [Held(role=r.role, office=r.at, procedure=r.procedure) for r in session.exec(query)]
+    rows = read_once(session, (PersonRoleRow,), (office, staff, day), lambda: tuple(session.exec(query)))
+    return [Held(role=r.role, office=r.at, procedure=r.procedure) for r in rows]
 
 
 def officials_of(session: Session, office: str, day: date) -> set[tuple[str, str]]:

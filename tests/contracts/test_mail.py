@@ -278,3 +278,14 @@ def test_a_server_that_accepts_before_it_was_given_anything_is_not_believed() ->
 def test_a_refusal_of_the_size_in_mail_from_is_too_big() -> None:
     server = Scripted(b"", mail=b"552 5.3.4 too big\r\n")
     assert SmtpMail("127.0.0.1", server.port, 200_000, timeout=1).send(letter()).outcome is Outcome.TOO_BIG
+
+
+def test_a_message_with_a_document_that_is_made_again_is_the_same_to_the_byte(sink: SinkPost) -> None:
+    """A mailbox that keeps one copy of each Message-ID keeps the same one, whichever came through."""
+    for _ in range(2):
+        assert sink.mail.send(letter()).outcome is Outcome.ACCEPTED
+    one, two = (file.read_bytes() for file in sorted(sink.folder.glob("*.eml")))
+    assert one[one.index(b"Content-Type") :] == two[two.index(b"Content-Type") :]
+    boundary = message_from_bytes(one, policy=default).get_boundary()
+    assert boundary is not None
+    assert one.count(boundary.encode()) == 4  # named, two parts, the end
