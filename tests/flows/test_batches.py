@@ -14,6 +14,7 @@ import pytest
 from infra.environment import export
 from infra.errors import Unavailable
 from infra.mail import MailAnswer, Outcome
+from infra.stack.pki_control import behaving
 from tasks.batches import records
 from tasks.batches.rules import Kind
 from tasks.dossier import outbox
@@ -215,6 +216,37 @@ def test_a_wrong_pin_is_tried_once_and_never_again_by_itself(world: World, batch
     assert before - _left == 1
     assert str(records.batch_row(number).cause).startswith("PIN: ")
     assert set(results(number).values()) == {"open"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "down"),
+    [
+        ("time-stamp", {"tsa_primary": "down", "tsa_secondary": "503"}),
+        ("revocation", {"ocsp": "down", "crl": "down"}),
+    ],
+)
+def test_an_authority_that_does_not_answer_stops_the_batch_and_nothing_is_downgraded_or_signed_again(
+    world: World, batches: ModuleType, owner: str, down: dict[str, str]
+) -> None:
+    """PKI-05, PKI-08: nobody is released below the level that release needs, and the seal is given once."""
+    office = world.office()
+    codes = signed_by_official(world, office, 3)
+    world.parts.revocation.forget()
+    with behaving(world.root / "pki" / "served", **down), chosen(world, batch_patience="0.01"):
+        number = run(batches, Kind.SEALING, office)
+    assert results(number) == dict.fromkeys(codes, "open"), "no dossier is blamed"
+    assert str(records.batch_row(number).cause).startswith(f"{owner}: ")
+    assert stages(world, codes) <= {"AwaitingSeal"}
+
+    records.take_up_again(number, by=world.officer(office, "thu", "supervisor"))
+    asyncio.run(batches.carry_batch(number, here=True))
+    assert results(number) == dict.fromkeys(codes, "done")
+    assert stages(world, codes) == {"Signed"}
+    seals = world.ask(
+        "select level, tries from signature where role = 'agency' and kept_at is not null and dossier = any(:c)",
+        c=codes,
+    )
+    assert [tuple(row) for row in seals] == [("LTA", 1)] * 3
 
 
 class _Mail:
