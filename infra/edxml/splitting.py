@@ -20,6 +20,8 @@ from infra.edxml.faults import Faulty, mismatch, missing, out_of_range
 
 _PIECE = 1 << 18
 _BLANKS = b" \t\r\n"
+#: What may lead to the bytes of an attachment, which are then read past the parser.
+_NAME = b"ContentTransferEncoded"
 #: Where the bytes of attachments stand; elsewhere they count as part of the document.
 _CONTENT = ("edXML", "AttachmentEncoded", "Attachment", "ContentTransferEncoded")
 
@@ -101,6 +103,14 @@ class _Reader:
     _content: _Bytes | None = None
     _read: int = 0
     _moved_at: int = 0
+    #: Bytes and lines that the parser did not see, and whether it stands right behind the start of an attachment.
+    _past: int = 0
+    _lines: int = 0
+    _direct: bool = False
+    #: Where the start tag of an attachment stands in what the parser has seen, and how much that is.
+    _tag_at: int = -1
+    _seen: int = 0
+    _stops: int = 0
     _parser: expat.XMLParserType = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,13 +131,11 @@ class _Reader:
         if read > self.most.file_bytes:
             raise Faulty([out_of_range("edXML", f"the package has more than {self.most.file_bytes} bytes")])
         self._read = read
-        try:
-            self._parser.Parse(piece, last)
-        except expat.ExpatError as error:
-            about = (
-                f"the package is no well-formed XML: {expat.ErrorString(error.code)} in line {error.lineno}"
-            )
-            raise Faulty([mismatch("edXML", about)]) from error
+        at = 0
+        while at < len(piece):
+            at = self._past_parser(piece, at) if self._direct else self._through_parser(piece, at)
+        if last:
+            self._parse(b"", last=True)
         inside = read - self._cut_from if self._content is not None else 0
         if read - self._cut_bytes - inside > self.most.rest_bytes:
             about = f"the package holds more than {self.most.rest_bytes} bytes besides its attachments"
@@ -137,6 +145,51 @@ class _Reader:
             raise Faulty(
                 [mismatch("AttachmentEncoded.Attachment", "an attachment holds something else than base64")]
             )
+
+    def _past_parser(self, piece: bytes, at: int) -> int:
+        """
+        Take an attachment's bytes up to the next markup, and return where that is.
+
+        The parser would only copy them: between two tags nothing but letters of base64 and blanks is taken, and
+        whatever else stands there is refused by `_Bytes` or, if it is markup, goes through the parser.
+        """
+        assert self._content is not None
+        end = piece.find(b"<", at)
+        coded = piece[at : end if end >= 0 else len(piece)]
+        if b"&" in coded:
+            self._direct = False
+            return at
+        self._past += len(coded)
+        self._lines += coded.count(b"\n")
+        if coded:
+            self._moved_at = self._read
+            self._content.take(coded)
+        self._direct = end < 0
+        return at + len(coded)
+
+    def _through_parser(self, piece: bytes, at: int) -> int:
+        """Let the parser read on, at most to the end of a tag that begins an attachment; return where it stands."""
+        # Each stop makes the parser look again at what it had not understood: a package gets no more than it needs.
+        named = piece.find(_NAME, at) if self._stops < 2 * self.most.attachments else -1
+        end = piece.find(b">", named) if named >= 0 else -1
+        self._stops += end >= 0
+        part = piece[at : end + 1 if end >= 0 else len(piece)]
+        before, self._tag_at = self._seen, -1
+        self._seen += len(part)
+        self._parse(part)
+        # A tag that lies in this part as a whole, and holds one end of a tag as its last byte, was read to its end.
+        tag = part[self._tag_at - before :] if self._tag_at >= before else b""
+        self._direct = self._content is not None and tag.find(b">") == len(tag) - 1 >= 0
+        return at + len(part)
+
+    def _parse(self, part: bytes, *, last: bool = False) -> None:
+        """Let the parser read bytes."""
+        try:
+            self._parser.Parse(part, last)
+        except expat.ExpatError as error:
+            line = error.lineno + self._lines
+            about = f"the package is no well-formed XML: {expat.ErrorString(error.code)} in line {line}"
+            raise Faulty([mismatch("edXML", about)]) from error
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         """Go into an element."""
@@ -153,7 +206,8 @@ class _Reader:
                 about = f"the package has more than {self.most.attachments} attachments"
                 raise Faulty([out_of_range("AttachmentEncoded", about)])
             path = self.folder / f"part-{len(self.parts) + 1}"
-            self._cut_from = self._parser.CurrentByteIndex
+            self._tag_at = self._parser.CurrentByteIndex
+            self._cut_from = self._tag_at + self._past
             self._moved_at = self._read
             self._content = _Bytes(
                 path, self.files.enter_context(path.open("wb")), self.most.attachment_bytes
@@ -163,7 +217,10 @@ class _Reader:
         """Take in text; an attachment's is decoded at once."""
         if self._content is not None:
             self._moved_at = self._read
-            self._content.take(text)
+            try:
+                self._content.take(text.encode("ascii"))
+            except UnicodeEncodeError as error:
+                raise _not_base64() from error
 
     def _end(self, name: str) -> None:
         """Leave an element."""
@@ -171,7 +228,7 @@ class _Reader:
         if self._content is not None:
             self.parts.append(self._content.end())
             self._content = None
-            here = self._parser.CurrentByteIndex
+            here = self._parser.CurrentByteIndex + self._past
             self.cuts.append((self._cut_from, here, name))
             self._cut_bytes += here - self._cut_from
 
@@ -200,12 +257,11 @@ class _Bytes:
     _over: bool = False
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
-    def take(self, text: str) -> None:
+    def take(self, coded: bytes) -> None:
         """Decode what came, up to the last whole group of four."""
-        try:
-            coded = self._left + text.encode("ascii").translate(None, _BLANKS)
-        except UnicodeEncodeError as error:
-            raise _not_base64() from error
+        if any(blank in coded for blank in _BLANKS):
+            coded = coded.translate(None, _BLANKS)
+        coded = self._left + coded
         whole = len(coded) - len(coded) % 4
         self._left = coded[whole:]
         self._write(coded[:whole])

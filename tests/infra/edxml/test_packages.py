@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
+from infra.edxml import splitting
 from infra.edxml.faults import Faulty
 from infra.edxml.reading import Opened, read_package
-from infra.edxml.signature import sign_envelope
+from infra.edxml.signature import DS, sign_envelope
 from infra.edxml.splitting import Most, split
 from infra.edxml.values import Business, Entry, Letter, Organ, Replaced, Response, Staff, Status, document_id
 from infra.edxml.writing import write_letter, write_status
@@ -277,6 +280,84 @@ def test_whatever_is_done_to_a_package_it_is_read_or_refused_and_never_believed(
         assert found.letter is not None
         assert replace(found.letter, traces=()) == letter(), "what is taken is what was signed"
         assert found.attached[0].part.path.read_bytes() == PDF
+
+
+#: What stands between two tags of an attachment, or pretends to.
+SCRAPS = [
+    b"QUJD", b"QU JD\r\n", b"QQ==", b"&#65;AAA", b"<!--ContentTransferEncoded>QUJD-->", b"<!-->-->", b"<![CDATA[QUJD]]>",
+    b"</e:ContentTransferEncoded>", b"<e:ContentTransferEncoded>", b'<e:ContentTransferEncoded a="&gt;>">',
+    b"<ContentTransferEncoded/>", b"</e:Attachment><e:Attachment>", b"ContentTransferEncoded>", b"<?x > ?>", b"\xff", b"<e:x/>",
+]  # fmt: skip
+
+
+def taken_apart(path: Path, folder: Path, piece: int, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr(splitting, "_PIECE", piece)
+    folder.mkdir(exist_ok=True)
+    try:
+        found = split(path, folder)
+    except Faulty:
+        return "refused"
+    return found.rest, [(part.sha256, part.size, part.path.read_bytes()) for part in found.parts]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scraps=st.lists(st.sampled_from(SCRAPS), max_size=6), piece=st.integers(2, 400))
+def test_an_attachment_is_the_same_whether_it_is_read_past_the_parser_or_through_it(
+    scraps: list[bytes], piece: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "package.xml"
+    start = b'<e:edXML xmlns:e="e"><e:AttachmentEncoded><e:Attachment><e:ContentTransferEncoded>'
+    end = b"</e:ContentTransferEncoded></e:Attachment></e:AttachmentEncoded></e:edXML>"
+    path.write_bytes(start + b"".join(scraps) + end)
+    with pytest.MonkeyPatch.context() as patch:
+        # Byte by byte no tag comes whole, so that everything goes through the parser.
+        through = taken_apart(path, tmp_path / "through", 1, patch)
+        assert taken_apart(path, tmp_path / "past", 1 << 18, patch) == through
+        assert taken_apart(path, tmp_path / "pieces", piece, patch) == through
+
+
+def test_sha_1_in_a_package_is_taken_and_told(tmp_path: Path) -> None:
+    older = {
+        "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256": f"{DS}rsa-sha1",
+        "http://www.w3.org/2001/04/xmlenc#sha256": f"{DS}sha1",
+    }
+
+    def sign_as_older_software(envelope: etree._Element, *, over: str) -> None:
+        sign_envelope(envelope, {"a-1": hashlib.sha256(PDF).hexdigest()}, certificate=CERTIFICATE, sign=sign)
+        info = next(envelope.iter(f"{{{DS}}}SignedInfo"))
+        method = next(info.iter(f"{{{DS}}}SignatureMethod"))
+        reference = next(info.iter(f"{{{DS}}}Reference"))
+        if over == "envelope":
+            signature = info.getparent()
+            assert signature is not None
+            header = signature.getparent()
+            assert header is not None
+            header.remove(signature)
+            said = etree.tostring(envelope, method="c14n", exclusive=True)
+            header.append(signature)
+            next(reference.iter(f"{{{DS}}}DigestMethod")).set(
+                "Algorithm", older["http://www.w3.org/2001/04/xmlenc#sha256"]
+            )
+            next(reference.iter(f"{{{DS}}}DigestValue")).text = base64.b64encode(
+                hashlib.sha1(said).digest()
+            ).decode()
+        algorithm: hashes.HashAlgorithm = hashes.SHA256()
+        if over == "value":
+            method.set("Algorithm", older["http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"])
+            algorithm = hashes.SHA1()
+        said = etree.tostring(info, method="c14n", exclusive=True)
+        value = base64.b64encode(KEY.sign(said, padding.PKCS1v15(), algorithm)).decode()
+        next(envelope.iter(f"{{{DS}}}SignatureValue")).text = value
+
+    file = tmp_path / "file"
+    file.write_bytes(PDF)
+    for over, weak in (("nothing", False), ("envelope", True), ("value", True)):
+        path = tmp_path / "package.xml"
+        write_letter(letter(), [file], path, made_at=AT, sign=partial(sign_as_older_software, over=over))
+        found = opened(path)
+        assert not found.faults, found.faults
+        assert found.signed is not None
+        assert found.signed.weak is weak, over
 
 
 def test_the_certificate_in_the_package_is_the_one_that_signed(tmp_path: Path) -> None:
