@@ -85,17 +85,20 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Report on the exchange by agency for the Chairman, and who did not take part or did it wrongly."""
-    from tasks.exchange import reporting
+    from tasks.exchange import reporting, snapshots
 
     me = logged_in()
     with services().database.transaction() as session:
         by = acting(session, me, "exchange report", office=office)
-        moment = now(session)
-        drawn = reporting.draw_up(session, office, *reporting.period(first, last, local(moment).date()))
+        today = local(now(session)).date()
+    found = snapshots.snapshot(office, *reporting.period(first, last, today))
+    drawn = found.report
     if out is not None:
         signed = out.suffix == ".pdf"
         content = (
-            reporting.signed_report(drawn, by=by) if signed else reporting.report_workbook(drawn, moment)
+            snapshots.signed_report(found, by=by)
+            if signed
+            else reporting.report_workbook(drawn, found.made_at)
         )
         out.write_bytes(content)
         show({"file": str(out), "bytes": len(content)}, as_json=as_json, text=f"{out}  {len(content)} bytes")

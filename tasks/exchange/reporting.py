@@ -6,7 +6,8 @@ A document counts on the day on which it was sent or came, by the office's clock
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -15,23 +16,16 @@ from sqlmodel import Session, col, select
 from infra.clock import HANOI
 from infra.database import now
 from infra.errors import Forbidden
-from infra.history import Json
-from infra.history.recording import record
-from infra.pdf.checking import check_signed
-from infra.pdf.signing import check_certificate, sign_field
 from infra.services import services
 from infra.sheets import Column, workbook
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.moves import office_of
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.papers import sha256_of
 from tasks.exchange import books
 from tasks.exchange.organisations import listed
 from tasks.exchange.rules import send_by
 from tasks.exchange.tables import ArrivalRow, ExchangeDocumentRow
-from tasks.forms.landscape import FIELD, landscape_page
-from tasks.signing.authorising import authorise_agency_alone
-from tasks.signing.keys import seal_of
+from tasks.forms.landscape import landscape_page
 
 _TEMPLATE = Path(__file__).with_name("report.typ")
 _TITLE = "Báo cáo gửi, nhận văn bản điện tử giữa các cơ quan"
@@ -194,14 +188,26 @@ _COLUMNS = (
 )
 
 
+#: What the columns behind the agency's name are about, and how many they are.
+_GROUPS = (("Văn bản gửi đi", 4), ("Văn bản nhận về", 5))
+
+
+def _sum(lines: Sequence[Line]) -> Line:
+    """Return all agencies as one line."""
+    counts = [one.name for one in fields(Line) if one.name not in ("agency", "name")]
+    return Line(
+        agency="", name="Tổng cộng", **{name: sum(getattr(one, name) for one in lines) for name in counts}
+    )
+
+
 def _rows(report: Report) -> list[list[str]]:
-    """Return the report's table."""
+    """Return the report's table, with the sum of all agencies as its last row."""
     return [
         [
             one.agency, one.name, str(one.sent), one.same_day_share, str(one.returned), str(one.recalled),
             str(one.received), one.signed_share, one.in_time_share, str(one.recalled_by_it), str(one.wrong),
         ]
-        for one in report.lines
+        for one in (*report.lines, _sum(report.lines))
     ]  # fmt: skip
 
 
@@ -232,6 +238,7 @@ def report_pdf(report: Report, office: OfficeData, made_at: datetime) -> bytes:
         _TEMPLATE,
         {
             "columns": [{"heading": heading, "width": width} for heading, width in _COLUMNS],
+            "groups": [{"name": name, "span": span} for name, span in _GROUPS],
             "rows": [list[str](row) for row in _rows(report)],
             "missing": list(report.missing),
             "wrong": list(report.wrong),
@@ -241,63 +248,6 @@ def report_pdf(report: Report, office: OfficeData, made_at: datetime) -> bytes:
         period=_period(report),
         made_at=made_at,
     )
-
-
-def signed_report(report: Report, *, by: Actor) -> bytes:
-    """
-    Return the report as a PDF that the agency has signed, on the machine of its token (SIG-16).
-
-    The intent is an entry of the history before the token is asked, and so is what came of it. Raises `Forbidden`,
-    `Unavailable`.
-    """
-    parts = services()
-    signer = seal_of(report.office)
-    with parts.database.transaction() as session:
-        office = office_of(session, report.office)
-        decision = authorise_agency_alone(session, office, signer, what="exchange")
-        made_at = now(session)
-        check_certificate(signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=made_at)
-    page = report_pdf(report, office, made_at)
-    about: dict[str, Json] = {
-        "actor": by.facts(),
-        "office": report.office,
-        "first": report.first.isoformat(),
-        "last": report.last.isoformat(),
-        "page": sha256_of(page),
-    }
-    _tell(report.office, {"event": "exchange:report-intended", **about, "authority": decision.facts()})
-    before = signer.token.calls
-    try:
-        signed = sign_field(
-            page, field=FIELD, token=signer.token, image=signer.image, at=local(made_at), certify=True,
-            name=None, location=office.place, reason=None, chain=parts.chain,
-        )  # fmt: skip
-        check_signed(
-            page, signed, field=FIELD, certificate=signer.token.certificate, anchors=parts.anchors,
-            chain=parts.chain, at=parts.clock.now(),
-        )  # fmt: skip
-    except Exception as error:
-        called = signer.token.calls > before
-        _tell(
-            report.office,
-            {"event": "exchange:report-failed", **about, "cause": type(error).__name__, "called": called},
-        )
-        raise
-    _tell(
-        report.office,
-        {
-            "event": "exchange:report-signed",
-            **about,
-            "doc": {"sha256": sha256_of(signed), "size": len(signed)},
-        },
-    )
-    return signed
-
-
-def _tell(office: str, facts: dict[str, Json]) -> None:
-    """Write an entry about a report."""
-    with services().database.transaction() as session:
-        record(session, office, facts)
 
 
 def period(first: str, last: str, today: date) -> tuple[date, date]:

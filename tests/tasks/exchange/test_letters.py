@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.clock import HANOI
+from infra.errors import Unavailable
 from infra.pdf.checking import signatures_of
 from infra.services import using
 from infra.sheets import read_rows
@@ -16,6 +19,8 @@ from tasks.certification.receiving import Receipt, receive_walk_in
 from tasks.certification.scanning import Presented
 from tasks.dossier.opening import Opening
 from tasks.dossier.papers import newest, read
+from tasks.exchange import snapshots
+from tasks.exchange.organisations import resolve
 from tasks.exchange.reconciling import compare_books
 from tests.tasks.exchange.offices import Office, Two, two_offices
 from tests.world import RETURN, World, somebody
@@ -384,4 +389,73 @@ def test_rep_04_the_report_says_by_agency_what_went_and_came_and_who_did_not_tak
     parts = two.b.parts
     (found,) = signatures_of((tmp_path / "r.pdf").read_bytes(), anchors=parts.anchors, chain=parts.chain)
     assert (found.field, found.intact, found.trusted) == ("agency", True, True)
-    assert two.b.events(two.b.code)[-2:] == ["exchange:report-intended", "exchange:report-signed"]
+    two.b.type("report", two.b.code, "--out", tmp_path / "again.pdf", by="thu")
+    assert (tmp_path / "again.pdf").read_bytes() == (tmp_path / "r.pdf").read_bytes(), (
+        "nothing has changed since"
+    )
+
+
+def test_rep_04_a_period_that_is_over_is_counted_and_signed_once(
+    two: Two, tmp_path: Path, pdf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = two.a.code
+    sent(two, pdf, tmp_path)
+    with using(two.a.parts):
+        today = two.a.parts.clock.now().astimezone(HANOI).date()
+        two.a.world.put(
+            "update exchange_document set sent_at = sent_at - interval '1 day' where office = :o", o=office
+        )
+    days = ("--from", today - timedelta(days=2), "--to", today - timedelta(days=1))
+    name = f"exchange/report/{office}/{days[1]}_{days[3]}"
+    for died in (True, False):
+        with monkeypatch.context() as patch:
+            if died:  # in the moment after the file was stored
+                patch.setattr(snapshots, "_tell", _dies_when_signed(snapshots._tell))
+            two.a.type(
+                "report", office, *days, "--out", tmp_path / "1.pdf", by="thu", expect=4 if died else 0
+            )
+    first = two.a.json("report", office, *days, by="thu")
+    assert two.a.events(name) == ["exchange:report-intended", "exchange:report-signed"]
+    with using(two.a.parts):
+        two.a.world.put(
+            "update exchange_document set sent_at = sent_at + interval '9 days' where office = :o", o=office
+        )
+    assert two.a.json("report", office, *days, by="thu") == first, "what was counted stays"
+    for out in ("2.pdf", "1.xlsx", "2.xlsx"):
+        two.a.type("report", office, *days, "--out", tmp_path / out, by="thu")
+    assert (tmp_path / "1.pdf").read_bytes() == (tmp_path / "2.pdf").read_bytes()
+    assert (tmp_path / "1.xlsx").read_bytes() == (tmp_path / "2.xlsx").read_bytes()
+    assert two.a.events(name) == ["exchange:report-intended", "exchange:report-signed"], (
+        "the token was asked once"
+    )
+
+
+def _dies_when_signed(tell: Any) -> Any:
+    def told(found: Any, by: Any, what: str, facts: Any) -> None:
+        if what == "signed":
+            raise Unavailable("it ends here")
+        tell(found, by, what, facts)
+
+    return told
+
+
+def test_org_03_what_is_sent_to_an_agency_that_was_merged_goes_to_its_successor_from_that_day_on(
+    two: Two, tmp_path: Path, pdf: bytes
+) -> None:
+    names = tmp_path / "merged.csv"
+    names.write_text(
+        "Mã định danh,Tên cơ quan,Mã cũ,Hiệu lực đến,Cơ quan kế thừa\n"
+        "H78.9,UBND xã cũ,000.09.00.H78,2026-06-30,H78.10\n"
+        f"H78.10,UBND xã mới,,2026-09-30,{two.b.code}\n"
+        "H78.11,UBND xã không ai kế thừa,,2026-06-30,\n"
+    )
+    two.a.type("organisations", "--import", names, by="an")
+    with using(two.a.parts), two.a.parts.database.transaction() as session:
+        for day, heir in (("2026-06-30", "H78.9"), ("2026-07-01", "H78.10"), ("2026-10-01", two.b.code)):
+            for code in ("H78.9", "000.09.00.H78"):
+                assert resolve(session, code, date.fromisoformat(day)).code == heir
+    code = two.a.letter("000.09.00.H78", tmp_path, pdf).json["code"]
+    two.post()
+    assert [one["organ"] for one in two.a.show(code)["recipients"]] == [two.b.code]
+    assert two.a.chain(code) == ["01"]
+    assert "ORG-03" in two.a.letter("H78.11", tmp_path, pdf, expect=1).err
