@@ -18,15 +18,18 @@ from infra.standby.asking import ask
 CODE = Path(__file__).resolve().parent.parent
 
 
-def serve(door: Path) -> None:
-    """Stand by behind a door until asked to end."""
-    from flows.standing_by import LARGE
+def serve(loads: str, door: Path) -> None:
+    """Stand by behind a door until asked to end; `light` loads no more than every command does."""
     from infra.database import load_driver
     from infra.settings import settings
     from infra.standby.serving import StandBy
 
-    for module in ("flows.cli", "flows.dossier", "flows.errands", *LARGE):
-        importlib.import_module(module)
+    importlib.import_module("flows.cli")
+    if loads == "flows":
+        from flows.standing_by import LARGE
+
+        for module in ("flows.dossier", "flows.errands", *LARGE):
+            importlib.import_module(module)
     load_driver()
     assert not settings.cache_info().currsize, "a setting was read while modules were loaded"
     StandBy(door, code=CODE, takes=lambda words: True, run=_program).serve()
@@ -34,19 +37,18 @@ def serve(door: Path) -> None:
 
 def _program() -> None:
     """Run the program whose text is the first word, with the words after it; Prefect reads the environment of now."""
-    from prefect.context import refresh_global_settings_context
-
-    refresh_global_settings_context()
+    if "prefect.context" in sys.modules:
+        sys.modules["prefect.context"].refresh_global_settings_context()
     text = sys.argv[1]
     sys.argv = ["-c", *sys.argv[2:]]
     exec(compile(text, "<program>", "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
 def main() -> None:
-    """`serve DOOR` stands by; `DOOR TEXT WORDS` runs a program in a process that stood by."""
+    """`flows DOOR` and `light DOOR` stand by; `DOOR TEXT WORDS` runs a program in a process that stood by."""
     first, *rest = sys.argv[1:]
-    if first == "serve":
-        return serve(Path(rest[0]))
+    if first in ("flows", "light"):
+        return serve(first, Path(rest[0]))
     ended = ask(Path(first), rest, os.environ, CODE)
     if ended is None:
         sys.exit("the process that stands by for the tests' programs did not take one")

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email import policy
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from itertools import count
 from pathlib import Path
 from threading import Barrier
@@ -142,8 +143,9 @@ class World:
     _codes: Iterator[int] = field(default_factory=lambda: count(100))
     _sits: Path | None = None
     _model: str | None = None
-    #: The process that stands by for programs, once one was run.
-    programs: subprocess.Popen[bytes] | None = None
+    _subjects: dict[Path, str] = field(default_factory=dict)
+    #: The processes that stand by for programs, by what they have loaded; started when one is needed.
+    programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _starting: threading.Lock = field(default_factory=threading.Lock)
 
     # Commands -------------------------------------------------------------------------------------
@@ -159,25 +161,28 @@ class World:
         """Run a Python program with this stack's settings, in a process of its own that has Prefect and the flows loaded."""
         return self._started(self.programming(program), words, by, settings)
 
-    def programming(self, program: str) -> list[str]:
+    def run_light(self, program: str, *words: object, by: str | None = "", **settings: str) -> Said:
+        """Run a Python program with this stack's settings, in a process that has the bare command line loaded."""
+        return self._started(self.programming(program, "light"), words, by, settings)
+
+    def programming(self, program: str, loaded: str = "flows") -> list[str]:
         """Return the command line that runs a program so; the first one starts the process that stands by for them."""
-        door, asked = self.root / "programs", [sys.executable, "-m", "tests.standing_by"]
+        door, asked = self.root / f"programs-{loaded}", [sys.executable, "-m", "tests.standing_by"]
         with self._starting:
-            if self.programs is None:
-                words = [*asked, "serve", str(door)]
-                self.programs = subprocess.Popen(
-                    words, env=environment({"PREFECT_HOME": str(self.root / "prefect-client")})
-                )
+            if loaded not in self.programs:
+                words = [*asked, loaded, str(door)]
+                around = environment({"PREFECT_HOME": str(self.root / "prefect-client")})
+                started = self.programs[loaded] = subprocess.Popen(words, env=around)
                 while not door.exists():
-                    assert self.programs.poll() is None, "the process that stands by for programs ended"
+                    assert started.poll() is None, "the process that stands by for programs ended"
                     time.sleep(0.05)
         return [*asked, str(door), program]
 
     def end(self) -> None:
         """End what this world started beside its stack."""
-        if self.programs is not None:
-            self.programs.terminate()
-            self.programs.wait()
+        for process in self.programs.values():
+            process.terminate()
+            process.wait()
 
     def _started(
         self, program: list[str], words: tuple[object, ...], by: str | None, settings: dict[str, str]
@@ -526,8 +531,12 @@ class World:
     def mails(self, code: str) -> list[EmailMessage]:
         """Return what the mail server took about a dossier, oldest first."""
         files = sorted((self.root / "mail").glob("*.eml"))
-        read = [email.message_from_bytes(f.read_bytes(), policy=policy.default) for f in files]
-        return [mail for mail in read if code in str(mail["Subject"])]
+        for file in files:
+            if file not in self._subjects:
+                head = BytesHeaderParser(policy=policy.default).parsebytes(file.read_bytes())
+                self._subjects[file] = str(head["Subject"])
+        about = [file for file in files if code in self._subjects[file]]
+        return [email.message_from_bytes(file.read_bytes(), policy=policy.default) for file in about]
 
 
 def somebody(**changes: Any) -> Applicant:

@@ -69,6 +69,6 @@ def test_an_act_loads_nothing_heavy(world: World, codes: dict[str, str], tmp_pat
     command = words.split()
     places = {"CODE": codes.get(command[0], ""), "OFFICE": codes["office"], "SCAN": str(scan), **FILES}
     about = [places.get(word, codes.get(word, word)) if n else word for n, word in enumerate(command)]
-    said = world.run(DRIVER, *about)
+    said = world.run_light(DRIVER, *about)
     assert said.code == 0, said.err
     assert said.out.splitlines()[-1].split() == ["loaded:"]
