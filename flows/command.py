@@ -30,13 +30,13 @@ def main() -> None:
             print(f"Broken: {error}", file=sys.stderr)
             sys.exit(5)
         if code is not None:
-            _end(code)
+            end(code)
     from flows.cli import main as command  # noqa: PLC0415  Only now is it known that it is needed.
 
     command()
 
 
-def _end(code: int) -> None:
+def end(code: int) -> None:
     """End as the command ended: with its exit code, or by the same signal."""
     if code < 0:
         with suppress(OSError):  # SIGKILL takes no handler, so there is none to take away.

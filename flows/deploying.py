@@ -33,6 +33,7 @@ from flows.deployments import OURS, Wanted
 from flows.errands import ALIVE
 from flows.prefect_api import HEARTBEAT
 from infra.release import release_name
+from infra.services import services
 
 #: The queue of chunks with something in them that is due before the next slot.
 URGENT = "urgent"
@@ -208,9 +209,16 @@ def _fields(one: Wanted, release: Path, version: str) -> dict[str, Any]:
         "parameters": dict(one.parameters),
         "parameter_openapi_schema": parameter_schema(one.flow).model_dump_for_openapi(),
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(release)}}],
-        # The step changes the folder, and Python looks for modules where it began: this says where instead.
-        "job_variables": {"env": {**_ENVIRONMENT, "PYTHONPATH": str(release)}},
+        "job_variables": _job(release),
     }
+
+
+def _job(release: Path) -> dict[str, Any]:
+    """Return what a pool's worker is told about the process of a run."""
+    # The step changes the folder, and Python looks for modules where it began: this says where instead.
+    said: dict[str, Any] = {"env": {**_ENVIRONMENT, "PYTHONPATH": str(release)}}
+    command = services().settings.run_command
+    return said | ({"command": command} if command else {})
 
 
 def _differs(known: DeploymentResponse, one: Wanted, fields: Mapping[str, Any]) -> list[str]:

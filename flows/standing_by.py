@@ -1,17 +1,20 @@
 """
-The process that stands by for commands (`python -m flows.standing_by`), a part of the stack.
+The processes that stand by (`python -m flows.standing_by`), parts of the stack: for commands, and for the pool's runs.
 
-It loads everything that a command at the counter needs, once, and never reads a setting: each command
-reads its own. What runs long, or needs Prefect, is not taken and starts by itself.
+Each loads everything that is needed, once, and never reads a setting: each command or run reads its own. A
+command that runs long, or needs Prefect, is not taken and starts by itself.
 """
 
 from __future__ import annotations
 
 import importlib
+import runpy
+import sys
 from collections.abc import Sequence
 
 import flows.cli
 from flows.command import CODE
+from flows.pool_run import RUNS
 from infra.database import load_driver
 from infra.environment import settings_file
 from infra.errors import Broken, HosoError
@@ -44,21 +47,51 @@ def takes(words: Sequence[str]) -> bool:
 
 
 def main() -> None:
-    """Stand by until asked to end; errors become one sentence and an exit code."""
-    for room in flows.cli.ROOMS:
-        importlib.import_module(f"flows.cli.{room}")
-    for module in LARGE:
-        importlib.import_module(module)
-    load_driver()
-    NURSERY.load("infra.pdf.intake_child")
-    if settings.cache_info().currsize:
-        raise Broken("a setting was read while modules were loaded: every command would have this process's")
-    flows.cli.built()
+    """Stand by for commands, or for “runs”, until asked to end; errors become one sentence and an exit code."""
     try:
-        StandBy(door_of(settings_file()), code=CODE, takes=takes, run=flows.cli.main).serve()
+        (for_runs if sys.argv[1:] == ["runs"] else for_commands)()
     except HosoError as error:
         flows.cli.say_error(error)
         raise SystemExit(flows.cli.exit_code(error)) from error
+
+
+def for_commands() -> None:
+    """Stand by for what somebody types; raises as `StandBy` does."""
+    for room in flows.cli.ROOMS:
+        importlib.import_module(f"flows.cli.{room}")
+    _load()
+    NURSERY.load("infra.pdf.intake_child")
+    flows.cli.built()
+    StandBy(door_of(settings_file()), code=CODE, takes=takes, run=flows.cli.main).serve()
+
+
+def for_runs() -> None:
+    """Stand by for runs of the deployments that this release declares; raises as `StandBy` does."""
+    # Prefect is for this process alone: commands at the counter are forked without it.
+    from flows.deployments import read_deployments  # noqa: PLC0415
+
+    read_deployments(CODE / "prefect.yaml")
+    importlib.import_module("prefect.engine")
+    _load()
+    StandBy(door_of(settings_file(), RUNS), code=CODE, takes=lambda words: not words, run=_run).serve()
+
+
+def _load() -> None:
+    """Load what work loads only when it needs it; raises `Broken` if that read a setting."""
+    for module in LARGE:
+        importlib.import_module(module)
+    load_driver()
+    if settings.cache_info().currsize:
+        raise Broken("a setting was read while modules were loaded: everybody would have this process's")
+
+
+def _run() -> None:
+    """Be the run that the environment names; Prefect read another environment when it was loaded."""
+    from prefect.context import refresh_global_settings_context  # noqa: PLC0415
+
+    refresh_global_settings_context()
+    del sys.modules["prefect.engine"]  # It becomes the program.
+    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

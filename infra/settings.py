@@ -146,6 +146,9 @@ class Settings(BaseModel):
     #: The Prefect server's API, and the address of its page for people.
     prefect_api_url: str = ""
     prefect_ui_url: str = ""
+    #: How a pool's worker starts a run, written into deployments by `hoso deploy`: with `… -m flows.pool_run`, `…` a
+    #: Python of the worker's machine, a run is forked from the process that stands by there; empty: as Prefect does it.
+    run_command: str = ""
 
     #: Where a citizen learns how to check a result; printed on documents and in e-mails.
     verify_url: str = "https://ca.gov.vn"

@@ -104,6 +104,8 @@ def _only_sheet(book: object, limits: Limits) -> Iterator[Row]:
         sheet.reset_dimensions()  # What a sheet says about its own size is not believed.
         # One column more than allowed, so that a table that is too wide is seen to be.
         for number, cells in enumerate(sheet.iter_rows(max_col=limits.columns + 1), start=1):
+            if number <= limits.depth and all(cell.value is None for cell in cells):
+                continue  # A reader of workbooks makes a row of every gap.
             row = Row(number, tuple(_cell(cell) for cell in cells))
             if chosen not in ("", sheet.title) and any(cell.text for cell in row.cells):
                 raise Unreadable(

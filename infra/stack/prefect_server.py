@@ -38,6 +38,11 @@ _LOOPS = {
 }
 
 
+#: Prefect asks for the names of all time zones whenever it reads a schedule. Without folders, Python takes them from
+#: the list of the package tzdata instead of opening six hundred files: a third of what the server did.
+_ZONES = {"PYTHONTZPATH": ""}
+
+
 class PrefectServer(Part):
     """The server with its API and the page that supervisors look at."""
 
@@ -92,6 +97,7 @@ class PoolWorker(Part):
             "PREFECT_WORKER_QUERY_SECONDS": "5",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "DO_NOT_TRACK": "1",
+            **_ZONES,
         }
         options = ("--pool", POOL, "--type", "process", "--name", WORKER)
         return Command(
@@ -158,6 +164,7 @@ def _server_settings(place: Place) -> dict[str, str]:
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "3d",
         "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "10",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        **_ZONES,
     }
 
 

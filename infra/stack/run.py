@@ -27,7 +27,7 @@ from infra.stack.prefect_server import PoolWorker, PrefectServer, WarmWorker
 from infra.stack.seaweed import Store
 from infra.stack.softhsm import Tokens
 from infra.stack.stand_ins import Axis, MailSink, Portal
-from infra.stack.standby import StandBy
+from infra.stack.standby import RunsStandBy, StandBy
 
 #: Every part, in the order in which people are told of them.
 PARTS: tuple[Part, ...] = (
@@ -43,6 +43,7 @@ PARTS: tuple[Part, ...] = (
     PoolWorker(),
     WarmWorker(),
     StandBy(),
+    RunsStandBy(),
 )
 
 DEFAULT_ROOT = Path("var/stack")

@@ -28,9 +28,9 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _MOST = 250
 
 
-def door_of(settings_file: Path) -> Path:
-    """Return the socket behind which a process stands by for an installation and this user."""
-    return settings_file.parent / f"standby-{os.getuid()}"
+def door_of(settings_file: Path, kind: str = "standby") -> Path:
+    """Return the socket behind which a process of a kind stands by for an installation and this user."""
+    return settings_file.parent / f"{kind}-{os.getuid()}"
 
 
 def ask(door: Path, words: Sequence[str], environment: Mapping[str, str], code_from: Path) -> int | None:

@@ -49,7 +49,7 @@ IDENTITY = "02277613"  # the first digits of every applicant's
 
 def until(what: str, look: Callable[[], T]) -> T:
     """Return the first thing that `look` sees and that counts; fails naming `what` when nothing comes."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + PATIENCE, 0.1
     seen: object = None
     while time.monotonic() < deadline:
         try:
@@ -59,7 +59,8 @@ def until(what: str, look: Callable[[], T]) -> T:
         else:
             if found:
                 return found
-        time.sleep(0.2)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.6)  # Looking costs the processor that does what is waited for.
     raise AssertionError(f"{what} did not come; seen last: {seen}")
 
 

@@ -70,6 +70,11 @@ def test_the_sweep_carries_on_what_nobody_took(office: Live, done: dict[str, str
     office.shown(done["sweep"])
 
 
+def forked(office: Live) -> list[int]:
+    """Return the processes of runs that were forked from the one that stands by for them."""
+    return list(pids(office.root, "runs"))[1:]
+
+
 def test_a_run_whose_process_was_killed_is_found_and_what_it_held_is_free(office: Live) -> None:
     async def watch(silence: timedelta) -> None:
         async with get_client() as client:
@@ -87,7 +92,9 @@ def test_a_run_whose_process_was_killed_is_found_and_what_it_held_is_free(office
             connection.execute("lock table maintenance in access exclusive mode")
             run = office.press_run("no-shows")
             until("its beginning", lambda: state(run) == "RUNNING")
+            assert len(forked(office)) == 1, "a run is forked from the process that stands by for runs"
             office.kill("pool-worker")
+            until("the end of its process", lambda: not forked(office))
             connection.execute("rollback")
         until("the crash", lambda: state(run) == "CRASHED")
         office.up()

@@ -119,9 +119,11 @@ def raw_stream(pdf: pikepdf.Pdf, data: bytes, **entries: object) -> None:
 
 
 def packed(size: int) -> bytes:
-    engine = zlib.compressobj(9)
-    block = bytes(1_000_000)
-    return b"".join(engine.compress(block) for _ in range(size // len(block))) + engine.flush()
+    """Return millions of zeros, packed (RFC 1950): the first million is, and said again and again."""
+    engine = zlib.compressobj(9, wbits=-15)
+    again = engine.compress(bytes(1_000_000)) + engine.flush(zlib.Z_FULL_FLUSH)
+    checksum = size % 65521 << 16 | 1  # Adler-32 of zeros
+    return b"\x78\xda" + again * (size // 1_000_000) + b"\x03\x00" + checksum.to_bytes(4)
 
 
 def unused_bomb(pdf: pikepdf.Pdf) -> None:
