@@ -25,6 +25,8 @@ from tasks.dossier.maintenance import is_maintained
 
 async def _by_the_clock(kind: Kind, office: str, procedure: str, limit: int, *, dry_run: bool) -> State[None]:
     """Run the batches of a kind that are due at their offices, or the one of a named office now."""
+    if office:
+        await asyncio.to_thread(records.must_be_readable, office)
     if dry_run:
         return await _would_do(kind, office, procedure, limit)
     if await asyncio.to_thread(is_maintained):

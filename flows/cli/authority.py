@@ -72,9 +72,9 @@ def give(
     as_json: AsJson = False,
 ) -> None:
     """Put on record that somebody holds a post, by which decision."""
+    me = logged_in()
     if manner not in ("appointed", "acting", "in-charge"):
         raise typer.BadParameter("appointed, acting or in-charge", param_hint="--manner")
-    me = logged_in()
     with services().database.transaction() as session:
         by = acting(session, me, "post give", office=office or me.office)
         holding = Holding(
@@ -154,13 +154,13 @@ def give_a_mandate(
     as_json: AsJson = False,
 ) -> None:
     """Put a mandate on record: who may sign what for whom, by which document, until when."""
+    me = logged_in()
     if capacity not in ("own", "KT.", "TL.", "TUQ."):
         raise typer.BadParameter(
             "own, KT., TL. or TUQ.; TM. and Q. follow from the post", param_hint="CAPACITY"
         )
     if bool(to) == bool(to_post):
         raise typer.BadParameter("name either --to or --to-post", param_hint="--to")
-    me = logged_in()
     mandate = Mandate(
         id=0,
         capacity=capacity,

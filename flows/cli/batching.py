@@ -50,6 +50,7 @@ def run(
     me = logged_in()
     office = office or me.office
     by = _may("batch run", me, office, procedure)
+    records.must_be_readable(office)
     room = limit or 1_000_000
     found = records.waiting_for(kind, office, procedure=procedure or None, room=room)
     if dry_run or not found:

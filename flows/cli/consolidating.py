@@ -182,8 +182,9 @@ def issued(
     from tasks.registration.certificate_files import read_certificates
     from tasks.registration.issuing import take_issued
 
+    by = actor_of(code, "issued")
     rows, found = read_rows(content_of(file)), read_certificates(certificates)
-    taken = take_issued(code, rows, found, by=actor_of(code, "issued"), accept_good_rows=accept_good_rows)
+    taken = take_issued(code, rows, found, by=by, accept_good_rows=accept_good_rows)
     say_reasons(taken.reasons, reasons, as_json=as_json)
     if as_json:
         show(taken, as_json=True, text="")

@@ -39,6 +39,19 @@ def administrator(session: Session, act: str, *, office: str = EVERY) -> Actor:
     return acting(session, me, act, office=office)
 
 
+def somebody() -> None:
+    """
+    Refuse (LOGIN-01) where nobody is logged in and no engineer is at work.
+
+    For acts that must read what was typed before they can ask whether this person may do that: it comes first.
+    """
+    try:
+        logged_in()
+    except Forbidden as error:
+        if error.rule != "LOGIN-01" or not holds_owner(services().settings):
+            raise
+
+
 def operator(act: str) -> Actor:
     """
     Return who may do an act of those who run the system, before it begins: somebody by name, or an engineer.

@@ -209,8 +209,9 @@ def confirm(
     as_json: AsJson = False,
 ) -> None:
     """Decide about a registered document that its sender wants back: give it up (15), or keep it (16)."""
+    me = logged_in()
     reason = words(why, "The reason, for the sender") if refuse else ""
-    handling.decide(code, agree=not refuse, reason=reason, by=logged_in())
+    handling.decide(code, agree=not refuse, reason=reason, by=me)
     status = "16" if refuse else "15"
     show({"code": code, "status": status}, as_json=as_json, text=f"{code}  {looking.status_name(status)}")
 

@@ -10,7 +10,7 @@ import typer
 from sqlmodel import Session, col, select
 
 from flows.cli import app
-from flows.cli.desk import administrator
+from flows.cli.desk import administrator, somebody
 from flows.cli.printing import AsJson, show
 from infra.database import now
 from infra.errors import Forbidden
@@ -36,6 +36,7 @@ def load_office(
     as_json: AsJson = False,
 ) -> None:
     """Load an office from its file; loading it again replaces what changed. Images lie beside the file."""
+    somebody()
     office = read_office(file)
     with services().database.transaction() as session:
         by = administrator(session, "office load", office=office.code)

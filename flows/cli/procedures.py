@@ -11,7 +11,7 @@ import yaml
 from sqlmodel import Session
 
 from flows.cli import app
-from flows.cli.desk import administrator
+from flows.cli.desk import administrator, somebody
 from flows.cli.printing import AsJson, say, show, table
 from infra.errors import Forbidden
 from infra.services import services
@@ -123,6 +123,7 @@ def import_procedures(
     as_json: AsJson = False,
 ) -> None:
     """Load the versions that another installation exported, all or none; “procedure diff” says what they change."""
+    somebody()
     _load(_definitions(file), "procedure import", begins=_day(begins), as_json=as_json)
 
 

@@ -62,6 +62,7 @@ def enter_row(
     as_json: AsJson = False,
 ) -> None:
     """Take one row from a form of lines “field: value”; the fields are those of “registration forms”."""
+    actor_of(code, "import")
     text = sys.stdin.read() if form == "-" else content_of(Path(form)).decode("utf-8", errors="replace")
     rows = _form_rows(text)
     _take(code, unit, kind, rows, False, late_decision, None, as_json=as_json)
@@ -93,11 +94,12 @@ def confirm(
     as_json: AsJson = False,
 ) -> None:
     """Write down that the managing agency confirmed a unit's submitted rows."""
+    by = actor_of(code, "confirm")
     try:
         day = read_date(dated)
     except Unfit as wrong:
         raise Forbidden(f"“{dated}” is no date.", rule="CER-15", way_out="Write 2026-12-20.") from wrong
-    count = answers.confirm(code, unit, document, day, by=actor_of(code, "confirm"))
+    count = answers.confirm(code, unit, document, day, by=by)
     value = {"round": code, "unit": unit, "confirmed": count}
     show(value, as_json=as_json, text=f"{code} {unit}  {count} rows confirmed")
 
@@ -110,7 +112,8 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Take a row out with a reason; the unit may bring it again, corrected."""
-    before = answers.reject(code, row, words(why, "Reason, for the unit"), by=actor_of(code, "reject"))
+    by = actor_of(code, "reject")
+    before = answers.reject(code, row, words(why, "Reason, for the unit"), by=by)
     value = {"round": code, "row": row, "before": before, "now": State.REJECTED}
     show(value, as_json=as_json, text=f"{code} row {row}  rejected, was {before}")
 

@@ -43,6 +43,7 @@ def list_forms(as_json: AsJson = False) -> None:
 @registration_app.command("open")
 def open_round(file: Path, as_json: AsJson = False) -> None:
     """Open a round from its file: letter, legal basis, deadline, official domains, units."""
+    logged_in()
     data = read_round(file)
     forms = rounds.open_round(data, by=_opens(data.office))
     value = {"round": data.code, "forms": forms.code, "deadline": data.deadline, "units": len(data.units)}
@@ -58,8 +59,9 @@ def extend_round(
     as_json: AsJson = False,
 ) -> None:
     """Give all units of a round more time, by a decision."""
+    by = actor_of(code, "extend")
     moment = moment_of(deadline)
-    rounds.extend_round(code, moment, decision, by=actor_of(code, "extend"))
+    rounds.extend_round(code, moment, decision, by=by)
     value = {"round": code, "deadline": moment}
     show(value, as_json=as_json, text=f"{code}  open until {local(moment):%Y-%m-%d %H:%M}")
 
@@ -67,7 +69,8 @@ def extend_round(
 @registration_app.command("units")
 def add_units(code: str, file: Path, as_json: AsJson = False) -> None:
     """Add or correct the units that must answer, from a CSV or XLSX file with code, name and mailbox."""
-    _add_units(code, read_units(read_rows(content_of(file))), as_json=as_json)
+    by = actor_of(code, "units")
+    _add_units(code, read_units(read_rows(content_of(file))), by, as_json=as_json)
 
 
 @registration_app.command("unit")
@@ -82,8 +85,9 @@ def add_unit(
     as_json: AsJson = False,
 ) -> None:
     """Add or correct one unit that must answer."""
+    by = actor_of(code, "units")
     one = _unit_data(unit, name, mailbox, managed_by)
-    _add_units(code, [one], as_json=as_json)
+    _add_units(code, [one], by, as_json=as_json)
 
 
 @registration_app.command("template")
@@ -145,9 +149,9 @@ def erase_round(code: str, as_json: AsJson = False) -> None:
     show({"round": code, **asdict(gone)}, as_json=as_json, text="\n".join(lines))
 
 
-def _add_units(code: str, units: list[UnitData], *, as_json: bool) -> None:
+def _add_units(code: str, units: list[UnitData], by: Actor, *, as_json: bool) -> None:
     """Add units and say how many are new."""
-    new = rounds.add_units(code, units, by=actor_of(code, "units"))
+    new = rounds.add_units(code, units, by=by)
     show({"round": code, "named": len(units), "new": new}, as_json=as_json, text=f"{code}  {new} new units")
 
 

@@ -27,8 +27,9 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """Drop an optional step of an original's route before anybody has signed it; the page is made anew."""
+    me = logged_in()
     reason = words(why, "Why the step is dropped")
-    fresh = drop_step(code, ordinal, field, reason, by=logged_in())
+    fresh = drop_step(code, ordinal, field, reason, by=me)
     text = f"{code}  original {ordinal} goes without {field}{'' if fresh else ', as before'}"
     show({"code": code, "original": ordinal, "field": field, "dropped": fresh}, as_json=as_json, text=text)
 

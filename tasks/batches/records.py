@@ -127,6 +127,19 @@ def newest(room: int) -> list[BatchRow]:
         return list(session.exec(select(BatchRow).order_by(col(BatchRow.id).desc()).limit(room)))
 
 
+def must_be_readable(office: str) -> None:
+    """Refuse a batch at an office that is not loaded, or whose data cannot be read."""
+    with services().database.transaction() as session:
+        try:
+            office_of(session, office)
+        except ValidationError as error:
+            raise Forbidden(
+                f"the data of {office} cannot be read, so it has no batches.",
+                rule="ORG-05",
+                way_out="Load the office again from its file: “hoso office load FILE”.",
+            ) from error
+
+
 def offices() -> list[OfficeData]:
     """Return every office that is loaded, by its code; one whose data cannot be read is left out, and logged."""
     found = []

@@ -6,6 +6,7 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
@@ -20,6 +21,8 @@ from tasks.certificates.lifecycle import CertificateState
 from tasks.certificates.tables import CertificateRow
 from tasks.dossier.calendar import local
 from tasks.dossier.maintenance import maintenance_now
+from tasks.dossier.offices import OfficeData
+from tasks.dossier.tables import OfficeRow
 from tasks.health.overriding import causes
 from tasks.health.rules import UNTAKEN, Found, State, judge_age, judge_certificates, judge_disk, ok, said_of
 from tasks.people.tries import failures_together
@@ -81,6 +84,25 @@ def look_at_backlog() -> Found:
         cause=f"{sum(len(one.codes) for one in troubled)} dossiers wait for {len(troubled)} causes; most, "
         f"{len(worst.codes)}, for {worst.name}: {worst.said[:120]}",
         remedy="“hoso causes” names them all; remove the cause, then “hoso retry --cause NAME”.",
+    )
+
+
+def look_at_offices() -> Found:
+    """Say which offices' data cannot be read: they have no hours, no batches and nobody who signs."""
+    unreadable = []
+    with services().database.transaction() as session:
+        rows = list(session.exec(select(OfficeRow).order_by(OfficeRow.code)))
+    for row in rows:
+        try:
+            OfficeData.model_validate(row.body)
+        except ValidationError:
+            unreadable.append(row.code)
+    if not unreadable:
+        return ok(f"{len(rows)} offices are loaded")
+    return Found(
+        state=State.FAILING,
+        cause=f"the data of {', '.join(unreadable)} cannot be read",
+        remedy="Load each of them again from its file: “hoso office load FILE”.",
     )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.exchange import project_documents
 from flows.standing import waiting
 from infra.services import using
 from tasks.appointment.acts import cancel
@@ -107,6 +112,63 @@ def test_the_state_filter_answers_what_the_database_answers(office: Live) -> Non
             return {run["name"] for run in office.runs(state={"name": {"any_": [name]}})} == wanted
 
         until(f"the same dossiers under {name}", same)
+
+
+def documents_shown(office: Live) -> dict[str, dict[str, Any]]:
+    """Compare the exchanged documents with Prefect as the worker does now and then; return their runs by name."""
+
+    async def compare() -> None:
+        async with get_client() as client:
+            await project_documents(client)
+
+    with temporary_settings({PREFECT_API_URL: office.settings.prefect_api_url}):
+        asyncio.run(compare())
+    deployments = {"name": {"any_": ["document"]}}
+    runs: list[dict[str, Any]] = office.api("POST", "/flow_runs/filter", deployments=deployments, limit=200)
+    assert len({run["name"] for run in runs}) == len(runs), "one run a document"
+    return {run["name"]: run for run in runs}
+
+
+def test_each_exchanged_document_is_one_run_for_life_and_buttons_do_not_change_what_it_says(
+    office: Live, tmp_path: Path, form: bytes
+) -> None:
+    # To itself: an agency that works in this system gets its post without the axis, and both ways are seen here.
+    seal = office.ask("select sha256 from certificate where office = :o and holder = ''", o=OFFICE)[0][0]
+    names = f"Mã định danh,Tên cơ quan,Chứng thư số\n{OFFICE},UBND xã,{seal}\n"
+    (tmp_path / "names.csv").write_text(names)
+    (tmp_path / "van-ban.pdf").write_bytes(form)
+    said = {"to": [OFFICE], "number": "1", "notation": "UBND", "date": "2026-11-20", "subject": CANARIES["name"],
+            "for_information": True}  # fmt: skip
+    (tmp_path / "letter.yaml").write_text(json.dumps(said))
+
+    def type_(*words: object, by: str = "mai") -> Any:
+        with office.as_(OFFICE, by):
+            done = office.type("exchange", *words, "--json")
+        assert done.code == 0, done.err
+        return done.json
+
+    type_("organisations", "--import", tmp_path / "names.csv", by="an")
+    letter = ("--letter", tmp_path / "letter.yaml", "--file", tmp_path / "van-ban.pdf")
+    sent = type_("send", OFFICE, *letter)["code"]
+    until("the worker to deliver it", lambda: type_("show", sent)["statuses"])
+    came = type_("inbox", OFFICE)[0]["code"]
+    before = documents_shown(office)
+    assert [before[one]["state_name"] for one in (sent, came)] == [
+        "AwaitingAcknowledgement",
+        "AwaitingAcceptance",
+    ]
+    assert {f"office:{OFFICE}", "exchange:out"} <= set(before[sent]["tags"])
+    office.set_state(before[sent]["id"], "CANCELLED", "Cancelled")
+    assert documents_shown(office)[sent]["state_name"] == "AwaitingAcknowledgement"
+    type_("accept", came)
+    type_("progress", came, "05")
+    type_("progress", came, "06")
+    until("the worker to answer", lambda: type_("show", sent)["waits_for"] == "Done")
+    after = documents_shown(office)
+    assert [after[one]["id"] for one in (sent, came)] == [before[one]["id"] for one in (sent, came)]
+    assert {(after[one]["state_type"], after[one]["state_name"]) for one in (sent, came)} == {
+        ("COMPLETED", "Done")
+    }
 
 
 def test_nothing_of_an_applicant_reaches_prefect(office: Live, life: dict[str, Any]) -> None:

@@ -27,12 +27,6 @@ BESIDES: dict[str, tuple[str, ...]] = {
     "receive": ("--original", "Giấy", str(VECTORS / "scans" / "text.pdf")),
 }
 
-#: Commands that look at the form of what was typed before they ask who typed it, and refuse that here.
-FORM_FIRST = {
-    "mandate give", "office load", "procedure import", "registration confirm", "registration enter",
-    "registration extend", "registration issued", "registration open", "registration unit", "registration units",
-}  # fmt: skip
-
 
 def line(name: str, command: Any, out: Path) -> list[str]:
     """Return a command line that a command takes: every argument, and the options that it needs or asks for."""
@@ -70,7 +64,7 @@ def test_login_01_nobody_does_anything_by_a_command_that_needs_a_person(world: W
         before = world.picture()
         for name in sorted(set(commands()) - set(WITHOUT_LOGIN)):
             said = world.type(*line(name, commands()[name], tmp_path), by=None)
-            if said.code == 0 or said.out or ("[LOGIN-01]" not in said.err and name not in FORM_FIRST):
+            if said.code == 0 or said.out or "[LOGIN-01]" not in said.err:
                 wrong[name] = said
         assert wrong == {}
         assert world.picture() == before

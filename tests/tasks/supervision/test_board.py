@@ -12,6 +12,8 @@ from infra.environment import export
 from infra.services import services
 from tasks.batches.records import offices
 from tasks.dossier.calendar import local
+from tasks.health.inside import look_at_offices
+from tasks.health.rules import State
 from tasks.people.acting import scope
 from tasks.supervision.awaiting import read_awaited
 from tasks.supervision.board import Board, open_as_csv, read_board
@@ -65,11 +67,17 @@ def test_an_office_whose_data_cannot_be_read_keeps_no_other_from_its_board_and_i
         board = look(world, broken)
         page = render_board(board, (), listed="board/x.csv", page="http://ui")
         known = {office.code for office in offices()}
+        found = look_at_offices()
+        refused = world.type("batch", "run", "certification", "--office", broken, "--dry-run", by="thu")
     finally:
         world.put("update office set body = cast(:b as jsonb) where code = :o", b=json.dumps(body), o=broken)
     assert [one.code for one in board.named] == [code]
     assert f"**The data of {broken} cannot be read**" in page
     assert fine in known
+    assert (found.state, f"the data of {broken} cannot be read") == (State.FAILING, found.cause)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"the data of {broken} cannot be read" in refused.err
+    assert look_at_offices().state is State.OK
     assert broken not in known
 
 
