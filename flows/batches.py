@@ -21,7 +21,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from flows.batch_pictures import Progress, results_csv
 from flows.chunks import carry_chunk
 from flows.deploying import URGENT
-from infra.environment import environment
+from infra.environment import ONE_HEAP, environment
 from infra.services import services
 from tasks.batches import records
 from tasks.batches.rules import Kind
@@ -131,7 +131,7 @@ def _with_workers(batch: int, workers: int) -> None:
     if workers < 2:
         return
     command = [sys.executable, "-c", "from flows.cli import main; main()", "batch", "work", str(batch)]
-    started = [subprocess.Popen(command, env=environment()) for _ in range(workers)]
+    started = [subprocess.Popen(command, env=environment(ONE_HEAP)) for _ in range(workers)]
     for one in started:
         one.wait()
 

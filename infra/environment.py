@@ -21,6 +21,10 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
+#: For processes that carry many documents: glibc would keep a heap for each thread, and give none of it back.
+ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+
+
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment with changes, for a child process."""
     return {**os.environ, **(changes or {})}

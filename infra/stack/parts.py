@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.environment import ONE_HEAP
 from infra.errors import Unavailable
 from infra.stack.layout import Place
 from infra.stack.process import Command
@@ -69,6 +70,7 @@ def for_programs(place: Place) -> dict[str, str]:
         "HOSO_ENV_FILE": str(place.settings_file),
         "HOSO_STACK_SETTINGS": content,
         "PYTHONUNBUFFERED": "1",
+        **ONE_HEAP,
     }
 
 
