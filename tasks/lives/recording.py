@@ -17,7 +17,7 @@ from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import route_of
 from tasks.dossier.tables import DossierRow, StatusReportRow
-from tasks.lives.rules import Days, Life, Lives, Original, Outcome, Step, outcome
+from tasks.lives.rules import Days, Life, Lives, Original, Outcome, Step, answered, outcome
 
 #: What changes the promised time although the dossier may stay where it stands.
 _CLOCK = ("dossier:received", "deadline:postponed")
@@ -39,7 +39,9 @@ def record_lives(session: Session, codes: Sequence[str], lives: Lives) -> tuple[
             known.add(life.name)
             new.append(life.name)
             lives = lives.model_copy(update={"lives": (*lives.lives, life)})
-    return lives, new
+    # What was recorded before stays; a procedure that is new among them is asked about now.
+    asked = {**answered(lives.lives), **lives.answers}
+    return lives.model_copy(update={"answers": dict(sorted(asked.items()))}), new
 
 
 def _life(session: Session, code: str, lives: Lives) -> tuple[Life, Lives]:

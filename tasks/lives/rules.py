@@ -19,6 +19,7 @@ from tasks.dossier.calendar import Calendar, Hours
 from tasks.dossier.deadlines import due_at, postponed_due, resumed_due
 from tasks.dossier.lifecycle import MOVES, PAUSED, Stage, Standing, move, portal_path, stage_of
 from tasks.dossier.procedures import Procedure, route_fault
+from tasks.lives.answers import answers
 from tasks.signing.rules import order_holds
 
 
@@ -115,6 +116,8 @@ class Lives(_Data):
     paused: tuple[Stage, ...]
     days: dict[str, Days]
     lives: tuple[Life, ...]
+    #: What the rules about signing and returning answered (`tasks.lives.answers`); empty: it was not recorded.
+    answers: dict[str, str] = {}
 
 
 def allowed_moves() -> dict[Stage, tuple[Stage, ...]]:
@@ -125,6 +128,18 @@ def allowed_moves() -> dict[Stage, tuple[Stage, ...]]:
 def stages_of_rest() -> tuple[Stage, ...]:
     """Return the stages in which the clock stands still by this program's rules."""
     return tuple(stage for stage in Stage if stage in PAUSED)
+
+
+def answered(lives: Sequence[Life]) -> dict[str, str]:
+    """Return what this program's rules answer about the procedures that lives were lived under."""
+    procedures = {}
+    for life in lives:
+        try:
+            one = Procedure.model_validate(life.procedure)
+        except ValidationError:
+            continue  # That it cannot be read is said of its life.
+        procedures[one.code, one.version] = one
+    return answers(list(procedures.values()))
 
 
 def outcome(life: Life, lives: Lives) -> Outcome:
@@ -192,7 +207,7 @@ def _portal(life: Life) -> Iterator[int]:
 
 def faults(lives: Lives) -> list[str]:
     """Return every way in which this program's rules are not those that the lives were lived under."""
-    found = [*_moves_differ(lives)]
+    found = [*_moves_differ(lives), *_answers_differ(lives)]
     for life in lives.lives:
         found += [f"{life.name}: {fault}" for fault in dict.fromkeys(_faults(life, lives))]
     return found
@@ -211,6 +226,14 @@ def _moves_differ(lives: Lives) -> Iterator[str]:
     rest = stages_of_rest()
     yield from (f"the clock stands still at {one}, and ran" for one in rest if one not in lives.paused)
     yield from (f"the clock runs at {one}, and stood still" for one in lives.paused if one not in rest)
+
+
+def _answers_differ(lives: Lives) -> Iterator[str]:
+    """Yield the questions about signing and returning that the rules answer otherwise."""
+    now = answered(lives.lives) if lives.answers else {}
+    for question, before in lives.answers.items():
+        if now.get(question) != before:
+            yield f"{question}: {before} → {now.get(question, 'not asked any more')}"
 
 
 def _faults(life: Life, lives: Lives) -> Iterator[str]:
@@ -312,4 +335,4 @@ def relived(lives: Lives, why: str) -> tuple[Lives, list[str]]:
             gone.append(f"{life.name}: {refusals[0]}")
         else:
             kept.append(made)
-    return shared.model_copy(update={"lives": tuple(kept)}), gone
+    return shared.model_copy(update={"lives": tuple(kept), "answers": answered(kept)}), gone

@@ -85,6 +85,9 @@ def _swap_signatures(body: dict[str, Any]) -> None:
         (lambda b: b["lives"][4]["procedure"]["time_limit"].update(working_days=4), "deadline, begun "),
         (lambda b: b["lives"][4]["procedure"]["signature_steps"].reverse(), "does not end with the one signature of the agency [SIG-12]"),
         (lambda b: b["lives"][4]["procedure"].update(kind="loan"), "its procedure cannot be read any more"),
+        (lambda b: b["answers"].update({"authority, seal: without a keeper": "signs as UBND"}), "authority, seal: without a keeper: signs as UBND → refused [SIG-13]"),
+        (lambda b: b["answers"].update({"delivery, e-copy v2: paper wanted, without an address": "goes back by paper"}), "goes back by paper → refused [CERT-05]"),
+        (lambda b: b["answers"].update({"delivery, e-copy v1: paper wanted": "goes back"}), "goes back → not asked any more"),
     ],
 )  # fmt: skip
 def test_a_life_that_was_lived_otherwise_is_named_with_what_differs(change: Any, said: str) -> None:
@@ -136,6 +139,18 @@ TWINS = {
         "missing = [step for step in route[: route.index(field)] if step not in signed]",
         "missing = [step for step in route[: route.index(field)] if step not in signed and field != 'seal']",
         "signatures: seal may be signed before official_1, and might not",
+    ),
+    "authority": (
+        "tasks/authority/values.py",
+        "(self.before is None or moment < self.before)",
+        "(self.before is None or moment <= self.before)",
+        "the head of the unit a second after the mandate: refused [AUTH-01] → signs as TUQ. CHỦ TỊCH / CHÁNH VĂN PHÒNG",
+    ),
+    "delivery": (
+        "tasks/delivery/rules.py",
+        "AMBIGUOUS_TRIES = 2",
+        "AMBIGUOUS_TRIES = 3",
+        "delivery, try 3 ambiguous: ambiguous, and falls back → ambiguous, again after 1800 s",
     ),
     "illegal move": (
         "tasks/dossier/lifecycle.py",
