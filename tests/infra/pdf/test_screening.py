@@ -221,7 +221,8 @@ def changed(content: bytes, change: Callable[[pikepdf.Pdf], None]) -> bytes:
     with pikepdf.open(io.BytesIO(content)) as pdf:
         change(pdf)
         out = io.BytesIO()
-        pdf.save(out)
+        # As it was made: saving would unpack a bomb, and pack it anew in another way.
+        pdf.save(out, compress_streams=False, stream_decode_level=pikepdf.StreamDecodeLevel.none)
     return out.getvalue()
 
 
