@@ -94,6 +94,20 @@ OPEN = {"login", "logout", "password", "desk", "office", "procedure", "status", 
 ALL_DAY = {day: [{"opens": "00:00:00", "closes": "23:59:59"}] for day in range(1, 8)}
 
 
+#: A command that needs Prefect, in a process that has loaded it already.
+HOSO = """
+import sys
+from flows.prefect_api import prepare
+from infra.settings import settings
+from prefect.context import refresh_global_settings_context
+prepare(settings())
+refresh_global_settings_context()
+sys.argv[0] = "hoso"
+from flows.cli import main
+main()
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Said:
     """What a command said, and how it ended."""

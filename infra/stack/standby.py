@@ -48,4 +48,4 @@ class RunsStandBy(StandBy):
 
     def settings(self, place: Place) -> Mapping[str, str]:
         """Let runs be forked from it."""
-        return {"HOSO_RUN_COMMAND": f"{sys.executable} -m flows.pool_run"}
+        return {"HOSO_RUN_COMMAND": f'"{sys.executable}" -m flows.pool_run'}

@@ -22,7 +22,7 @@ from infra.environment import environment
 from infra.token.shim import Shim, compiler
 from infra.token.uri import TokenUri
 from tests.conftest import SoftHsm
-from tests.world import PIN, Said, World
+from tests.world import HOSO, PIN, Said, World
 
 #: What a worker does with one dossier, or with several side by side: under its lease, as far as it goes.
 CARRY = """
@@ -38,19 +38,6 @@ async def one(code):
 async def main():
     await asyncio.gather(*map(one, sys.argv[1:]))
 asyncio.run(main())
-"""
-
-#: `hoso work`, in a process that has Prefect loaded already.
-WORK = """
-from flows.prefect_api import prepare
-from infra.settings import settings
-prepare(settings())
-from prefect.context import refresh_global_settings_context
-refresh_global_settings_context()
-import sys
-sys.argv = ["hoso", "work"]
-from flows.cli import main
-main()
 """
 
 #: A command whose store ends the process by SIGKILL: WHEN (before, after) CALL (put_first, put), then the words.
@@ -178,7 +165,7 @@ class Desk:
     def work(self, **settings: str) -> subprocess.Popen[str]:
         """Start a warm worker and leave it to itself."""
         return self._start(
-            self.world.programming(WORK), self.world.root / "desks" / "nobody", False, settings
+            [*self.world.programming(HOSO), "work"], self.world.root / "desks" / "nobody", False, settings
         )
 
     def _start(

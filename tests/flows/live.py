@@ -25,7 +25,7 @@ from infra.settings import Settings
 from infra.stack.layout import Place
 from infra.stack.postgres import administrator
 from infra.stack.run import down, pids, up
-from tests.world import IMAGES, World, small_scan, somebody
+from tests.world import HOSO, IMAGES, Said, World, small_scan, somebody
 
 if TYPE_CHECKING:
     from tests.conftest import Authority
@@ -90,6 +90,10 @@ class Live(World):
         pin = self.root / "secrets" / "pin_officials"
         signed = self.hoso("sign", "--manifest", listed.json["digest"], "--pin-file", pin, by="ha")
         assert signed.code == 0, signed.err
+
+    def deploy(self, *words: object) -> Said:
+        """Run `hoso deploy` in a process that has Prefect loaded; the office's first one loaded everything by itself."""
+        return self.run(HOSO, "deploy", *words, by=None)
 
     def waits(self, code: str, *names: str) -> str:
         """Wait until a dossier waits under one of some names and nobody is at it, by the database."""

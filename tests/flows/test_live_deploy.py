@@ -46,7 +46,7 @@ def foreign(office: Live) -> Any:
 
 def test_deploying_again_changes_nothing(office: Live) -> None:
     before = on_server(office)
-    said = office.hoso("deploy", "--json")
+    said = office.deploy("--json")
     assert (said.code, said.json) == (0, [])
     assert on_server(office) == before
 
@@ -54,7 +54,7 @@ def test_deploying_again_changes_nothing(office: Live) -> None:
 def test_what_is_gone_from_the_file_is_removed_and_a_foreign_deployment_stays(
     office: Live, foreign: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert office.hoso("deploy").code == 0, "what other tests left on this server is set right"
+    assert office.deploy().code == 0, "what other tests left on this server is set right"
     before = on_server(office)
     extra = {
         "name": "second-look",
@@ -63,13 +63,13 @@ def test_what_is_gone_from_the_file_is_removed_and_a_foreign_deployment_stays(
         "work_pool": {"name": "hoso"},
     }
     file = declared(tmp_path, extra)
-    planned = office.hoso("deploy", "--plan", "--file", file, "--json")
+    planned = office.deploy("--plan", "--file", file, "--json")
     assert planned.json == [
         "change deployment sweep/sweep: 2 schedule(s); schedules",
         "make deployment sweep/second-look: 0 schedule(s)",
     ]
     assert on_server(office) == before, "a plan changes nothing"
-    made = office.hoso("deploy", "--file", file, "--json")
+    made = office.deploy("--file", file, "--json")
     assert made.code == 0, made.err
     assert made.json == [
         "changed deployment sweep/sweep: 2 schedule(s); schedules",
@@ -77,7 +77,7 @@ def test_what_is_gone_from_the_file_is_removed_and_a_foreign_deployment_stays(
     ]
     slugs = {s["slug"] for s in on_server(office)["sweep"]["schedules"]}
     assert slugs == {"every-ten-minutes", "at-noon"}
-    said = office.hoso("deploy", "--json")
+    said = office.deploy("--json")
     assert said.json == [
         "changed deployment sweep/sweep: 1 schedule(s); schedules",
         "removed deployment sweep/second-look",
@@ -96,7 +96,7 @@ def test_a_file_with_a_mistake_changes_nothing_on_the_server(office: Live, tmp_p
         "tags": ["managed-by:hoso"],
         "work_pool": {"name": "hoso"},
     }
-    said = office.hoso("deploy", "--file", declared(tmp_path, wrong))
+    said = office.deploy("--file", declared(tmp_path, wrong))
     assert said.code == 1
     assert "flows.upkeep.sweap does not load" in said.err
     assert on_server(office) == before
@@ -107,7 +107,7 @@ def test_what_somebody_changed_in_the_ui_is_as_declared_again(office: Live) -> N
     schedule = sweep["schedules"][0]
     office.api("PATCH", f"/deployments/{sweep['id']}/schedules/{schedule['id']}", active=False)
     office.api("PATCH", f"/deployments/{sweep['id']}", paused=True)
-    said = office.hoso("deploy", "--json")
+    said = office.deploy("--json")
     assert said.json == ["changed deployment sweep/sweep: 1 schedule(s); it was paused, schedules"]
     after = office.api("GET", "/deployments/name/sweep/sweep")
     assert not after["paused"]

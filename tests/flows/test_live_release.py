@@ -142,7 +142,7 @@ def following(office: Live, tmp_path: Path) -> Iterator[Next]:
     yield release
     office.up()
     if current() != Release(name=release_name(), code=code_digest()):
-        assert office.hoso("deploy").code == 0
+        assert office.deploy().code == 0
     with office.owner() as connection:
         connection.execute("drop table if exists second_look")
         connection.execute("alter table dossier drop column if exists looked_at")
@@ -214,7 +214,7 @@ def test_a_release_takes_over_on_a_working_day_and_the_one_before_it_comes_back(
 
         # Back again: the release before works on the newer schema.
         office.up()
-        rolled_back = office.hoso("deploy", "--json")
+        rolled_back = office.deploy("--json")
         assert rolled_back.json[-1] == f"release {before} works from now on", rolled_back.err
         until("the end of the next one's worker", lambda: not process.alive(worker))
     office.sign(held)
@@ -239,7 +239,7 @@ def test_a_drained_office_takes_acts_and_carries_them_on_when_it_is_deployed_aga
     code = office.receive()
     office.up()
     assert "number:reserved" not in office.events(code)
-    said = office.hoso("deploy", "--json").json
+    said = office.deploy("--json").json
     assert said == ["resumed work pool hoso", f"release {release_name()} works from now on"]
     office.waits(code, "AwaitingSignature")
     office.shown(code)

@@ -104,7 +104,7 @@ def test_a_run_whose_process_was_killed_is_found_and_what_it_held_is_free(office
         assert state(again) == "COMPLETED"
     finally:
         office.up()
-        assert DEAD_RUNS in str(office.hoso("deploy", "--json").json)
+        assert DEAD_RUNS in str(office.deploy("--json").json)
 
 
 def test_the_doctor_finds_servers_and_workers_and_misses_the_one_that_hangs(office: Live) -> None:

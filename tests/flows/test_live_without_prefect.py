@@ -47,7 +47,7 @@ def test_after_prefect_lost_its_database_every_open_dossier_has_a_run_again_and_
     assert office.api("POST", "/flow_runs/count") == 0
     while_empty = office.receive()
     office.waits(while_empty, "AwaitingSignature")  # Nothing is deployed, and the work goes on.
-    assert office.hoso("deploy").code == 0
+    assert office.deploy().code == 0
     office.shown(*codes, while_empty)
     assert {code: office.events(code) for code in codes} == told
     assert office.runs(name={"any_": [ended]}) == []
