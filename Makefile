@@ -54,6 +54,7 @@ test-all: test ## the tests, and those that need more than every machine has
 	@$(IN)/python -m pytest tests/faults/long
 	@$(IN)/python -m tests.browser || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 	@$(IN)/python -m pytest tests/production
+	@$(IN)/python -m tests.fuzz.edxml 60 || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 	@$(IN)/python -m pytest tests/outside || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 
 faults: setup ## break a running office for some minutes and count what is left; FAULTS_FULL=1 for long, SEEDS="1 2"
