@@ -24,7 +24,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from infra.clock import HANOI
 from infra.errors import Broken, HosoError
 from infra.pdf.frames import certificates_in, judge
-from infra.pdf.increment import check_increment
+from infra.pdf.increment import check_increment, follows
 from infra.pdf.levels import Level, SignatureLevel, evidence_of
 from infra.pdf.plain import PlainFirst
 from infra.pdf.trust import common_name
@@ -118,10 +118,11 @@ def check_signed(
     if len(signed) <= len(previous) or not signed.startswith(previous):
         raise Broken("The signed document does not begin with the bytes that were to be signed.")
     with _translated():
-        before, after = PdfFileReader(io.BytesIO(previous)), PdfFileReader(io.BytesIO(signed))
-        _check_fields(before, after, field)
+        after = PdfFileReader(io.BytesIO(signed))
+        follows(previous, after)
+        _check_fields(after, field)
         made = after.embedded_regular_signatures
-        check_increment(before, after, field=field)
+        check_increment(after, field=field)
         *older, newest = made
         levels = _levels(after, anchors, chain)
         earlier = [_found(signed, one, anchors, chain, None, levels) for one in older]
@@ -146,12 +147,13 @@ def _remember(key: _Key, found: Sequence[SignatureFound]) -> None:
         _remembered.popitem(last=False)
 
 
-def _check_fields(before: PdfFileReader, after: PdfFileReader, field: str) -> None:
+def _check_fields(after: PdfFileReader, field: str) -> None:
     """
     Raise `Broken` unless the same fields are signed as before, and `field` as the newest of them.
 
     The signatures of the previous document are not read for that: the bytes that hold them are the same.
     """
+    before = after.get_historical_resolver(after.xrefs.total_revisions - 2)
     was = {name for name, _, _ in enumerate_sig_fields(before, filled_status=True)}
     names = [one.field_name for one in after.embedded_signatures]
     if field in was or set(names) != was | {field} or len(names) != len(was) + 1 or names[-1] != field:

@@ -8,6 +8,9 @@ are stricter and hold for every signature that is made here.
 
 from __future__ import annotations
 
+import io
+import re
+
 from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 from pyhanko.sign.diff_analysis import (
     CatalogModificationRule,
@@ -27,6 +30,12 @@ from infra.pdf.plain import plainly_signed
 #: /SigFlags after any signature: SignaturesExist and AppendOnly (ISO 32000-2 §12.7.3).
 _SIGNED_AND_APPEND_ONLY = 3
 
+#: What a PDF ends with: where its newest cross-reference table begins (ISO 32000-2 §7.5.5).
+_LAST_TABLE = re.compile(
+    rb"startxref[\x00\t\n\x0c\r ]+([0-9]{1,12})[\x00\t\n\x0c\r ]+%%EOF[\x00\t\n\x0c\r ]*\Z"
+)
+_TAIL = 1024
+
 #: Metadata, new fields, evidence and forms are not among the rules, so any change to them is refused.
 _ONE_SIGNATURE = StandardDiffPolicy(
     global_rules=[
@@ -44,18 +53,27 @@ _ONE_SIGNATURE = StandardDiffPolicy(
 )
 
 
-def check_increment(before: PdfFileReader, after: PdfFileReader, *, field: str) -> None:
+def follows(previous: bytes, after: PdfFileReader) -> None:
     """
-    Raise `Broken` unless `after` is `before` and one increment that signs `field` and does no more.
+    Raise `Broken` unless `after` is `previous` and one increment.
 
-    The caller has seen that the bytes of `before` are the beginning of `after`.
+    The caller has seen that the bytes of `previous` are its beginning. So if the newest increment names the
+    cross-reference table that `previous` ends with as the one before its own, all that is older is the same.
     """
-    revisions = before.xrefs.total_revisions
-    if after.xrefs.total_revisions != revisions + 1:
+    newest = after.xrefs.total_revisions - 1
+    ends = _LAST_TABLE.search(previous[-_TAIL:])
+    if ends is not None and newest > 0 and after.xrefs.get_startxref_for_revision(newest - 1) == int(ends[1]):
+        return
+    if PdfFileReader(io.BytesIO(previous)).xrefs.total_revisions != newest:
         raise Broken("The signed document has another number of increments than one more.")
-    old, new = after.get_historical_resolver(revisions - 1), after.get_historical_resolver(revisions)
+
+
+def check_increment(after: PdfFileReader, *, field: str) -> None:
+    """Raise `Broken` unless the newest increment of a document signs `field` and does no more."""
+    newest = after.xrefs.total_revisions - 1
+    old, new = after.get_historical_resolver(newest - 1), after.get_historical_resolver(newest)
     try:
-        if plainly_signed(after, revisions) != field:
+        if plainly_signed(after, newest) != field:
             _ONE_SIGNATURE.apply(old, new, doc_mdp=MDPPerm.FILL_FORMS)
     except SuspiciousModification as error:
         raise Broken(f"Something else than a signature was changed in the document: {error}") from error
