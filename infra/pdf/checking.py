@@ -122,7 +122,7 @@ def check_signed(
         follows(previous, after)
         _check_fields(after, field)
         made = after.embedded_regular_signatures
-        check_increment(after, field=field)
+        check_increment(previous, after, field=field)
         *older, newest = made
         levels = _levels(after, anchors, chain)
         earlier = [_found(signed, one, anchors, chain, None, levels) for one in older]

@@ -68,12 +68,12 @@ def follows(previous: bytes, after: PdfFileReader) -> None:
         raise Broken("The signed document has another number of increments than one more.")
 
 
-def check_increment(after: PdfFileReader, *, field: str) -> None:
-    """Raise `Broken` unless the newest increment of a document signs `field` and does no more."""
+def check_increment(previous: bytes, after: PdfFileReader, *, field: str) -> None:
+    """Raise `Broken` unless the newest increment of a document, after the `previous` bytes, signs `field` and no more."""
     newest = after.xrefs.total_revisions - 1
     old, new = after.get_historical_resolver(newest - 1), after.get_historical_resolver(newest)
     try:
-        if plainly_signed(after, newest) != field:
+        if plainly_signed(after, newest, after=len(previous)) != field:
             _ONE_SIGNATURE.apply(old, new, doc_mdp=MDPPerm.FILL_FORMS)
     except SuspiciousModification as error:
         raise Broken(f"Something else than a signature was changed in the document: {error}") from error

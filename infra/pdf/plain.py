@@ -37,33 +37,32 @@ _OF_FIELD = frozenset({"/V", "/AP"})
 _OF_TRAILER = frozenset({"/Size", "/Prev", "/ID"})
 
 
-def plainly_signed(reader: PdfFileReader, revision: int) -> str | None:
+def plainly_signed(reader: PdfFileReader, revision: int, *, after: int) -> str | None:
     """
     Return the field that was signed in a revision, if its increment plainly did that and nothing else.
 
-    `revision` counts from 0; the one before it is what the increment is judged against. `None` says nothing
-    about the increment but that the long way must be gone.
+    `revision` counts from 0; the one before it, which has `after` bytes, is what the increment is judged against.
+    `None` says nothing about the increment but that the long way must be gone.
     """
     known = _judged.setdefault(reader, {})
-    if revision not in known:
+    if (revision, after) not in known:
         try:
-            known[revision] = _judge(reader, revision)
+            known[revision, after] = _judge(reader, revision, after)
         except (PdfError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             # What cannot be read is not plain, and the long way says why.
-            known[revision] = None
-    return known[revision]
+            known[revision, after] = None
+    return known[revision, after]
 
 
 #: What was found of a document that is being read; both the check of its last signature and of those before it ask.
-_judged: WeakKeyDictionary[PdfFileReader, dict[int, str | None]] = WeakKeyDictionary()
+_judged: WeakKeyDictionary[PdfFileReader, dict[tuple[int, int], str | None]] = WeakKeyDictionary()
 
 
-def _judge(reader: PdfFileReader, revision: int) -> str | None:
+def _judge(reader: PdfFileReader, revision: int, end: int) -> str | None:
     """Return what `plainly_signed` does, found anew."""
     written = _written(reader, revision)
-    if not written:
+    if not written or not _apart(reader, revision, written, end):
         return None
-    start = min(written.values())
     before, after = reader.get_historical_resolver(revision - 1), reader.get_historical_resolver(revision)
     fields = _signed(after)
     name = _one_more(_signed(before), fields)
@@ -74,7 +73,7 @@ def _judge(reader: PdfFileReader, revision: int) -> str | None:
         return None
     if not _only_signed(before, after, fields[name], fresh):
         return None
-    text = _bytes_before(reader, start)
+    text = _bytes_before(reader, end)
     return None if any(_speaks_of(text, ref.idnum) for ref in fresh) else name
 
 
@@ -101,7 +100,14 @@ class PlainFirst(DiffPolicy):
         """Return what the revisions after a signature did: signed again, each of them, or what pyHanko says."""
         signed_in = base_revision if isinstance(base_revision, int) else base_revision.revision
         if field_mdp_spec is None and doc_mdp in (None, MDPPerm.FILL_FORMS):
-            fields = [plainly_signed(reader, one) for one in range(signed_in + 1, reader.total_revisions)]
+            ends = {
+                one.signed_revision: int(one.byte_range[-2]) + int(one.byte_range[-1])
+                for one in reader.embedded_signatures
+            }
+            fields = [
+                plainly_signed(reader, one, after=ends[one - 1]) if one - 1 in ends else None
+                for one in range(signed_in + 1, reader.total_revisions)
+            ]
             if fields and None not in fields:
                 return DiffResult(ModificationLevel.FORM_FILLING, {str(field) for field in fields})
         return DEFAULT_DIFF_POLICY.review_file(reader, base_revision, field_mdp_spec, doc_mdp)
@@ -121,6 +127,20 @@ def _written(reader: PdfFileReader, revision: int) -> dict[generic.Reference, in
     }
     found = {ref: place for ref, place in places.items() if isinstance(place, int) and ref.generation == 0}
     return found if len(found) == len(places) else {}
+
+
+def _apart(reader: PdfFileReader, revision: int, written: dict[generic.Reference, int], end: int) -> bool:
+    """
+    Say whether the objects and the table of an increment lie behind the bytes before it, and all older ones in them.
+
+    A table may point anywhere: to an object that slept in the older bytes, or from an older table into the newer ones.
+    """
+    xrefs = reader.xrefs
+    if min(xrefs.get_startxref_for_revision(revision), *written.values()) < end:
+        return False
+    older = (xrefs.get_xref_data(one).standard_xrefs.values() for one in range(revision))
+    tables = (xrefs.get_startxref_for_revision(one) for one in range(revision))
+    return all(place < end for section in older for _, place in section) and all(at < end for at in tables)
 
 
 def _signed(document: HistoricalResolver) -> dict[str, generic.IndirectObject]:

@@ -38,7 +38,17 @@ def read(pdf: bytes) -> PdfFileReader:
 def judged(pdf: bytes) -> list[str | None]:
     """Return what the quick proof says of each revision after the first one."""
     reader = read(pdf)
-    return [plainly_signed(reader, one) for one in range(1, reader.total_revisions)]
+    return [
+        plainly_signed(reader, one, after=end_of(reader, one - 1)) for one in range(1, reader.total_revisions)
+    ]
+
+
+def end_of(reader: PdfFileReader, revision: int) -> int:
+    """Return how many bytes a revision has: it ends with the words that say where its table is."""
+    reader.stream.seek(0)
+    pdf = reader.stream.read()
+    said = b"startxref\n%d\n%%%%EOF\n" % reader.xrefs.get_startxref_for_revision(revision)
+    return pdf.find(said) + len(said)
 
 
 def test_what_is_signed_here_is_proved_the_quick_way(target: Target) -> None:
@@ -50,7 +60,7 @@ def test_no_attack_is_proved_the_quick_way_unless_pyhanko_takes_it_too(target: T
     taken = 0
     for attack in ATTACKS:
         for reader, revision in _readable(attack, target):
-            if plainly_signed(reader, revision) is None:
+            if plainly_signed(reader, revision, after=end_of(reader, revision - 1)) is None:
                 continue
             taken += 1
             old, new = (reader.get_historical_resolver(one) for one in (revision - 1, revision))
@@ -98,6 +108,32 @@ def test_an_object_that_the_document_spoke_of_before_it_was_there_is_no_plain_si
             previous, signed, field="official", certificate=token.certificate, anchors=authority.anchors,
             chain=authority.chain, at=MORNING,
         )  # fmt: skip
+
+
+def sleeping(writer: IncrementalPdfFileWriter) -> None:
+    """Let an object sleep in a stream, as bytes that no table names yet."""
+    sleeper = b"\n%d 0 obj\n<< /Type /XObject >>\nendobj\n" % (int(writer.trailer["/Size"]) + 3)
+    writer.root["/Pages"]["/Kids"][0][generic.pdf_name("/Contents")] = writer.add_object(
+        generic.StreamObject(stream_data=sleeper)
+    )
+    writer.update_container(writer.root["/Pages"]["/Kids"][0])
+
+
+def test_a_table_that_wakes_an_object_in_the_older_bytes_makes_no_plain_signature(
+    target: Target, authority: Authority
+) -> None:
+    previous = appended(target.form, sleeping)
+    signed = sign(previous, "official", token_for(authority, "Trần Thị Bình"), authority)
+    assert judged(signed)[-1] == "official"
+    reader = read(signed)
+    newest = reader.total_revisions - 1
+    places = {ref.idnum: reader.xrefs[ref] for ref in reader.xrefs.explicit_refs_in_revision(newest)}
+    slept = [number for number in places if b"\n%d 0 obj\n<< /Type /XObject" % number in previous]
+    assert slept, "the object that slept has the number of a new one"
+    asleep = previous.index(b"\n%d 0 obj" % slept[0]) + 1
+    woken = signed.replace(b"%010d 00000 n" % places[slept[0]], b"%010d 00000 n" % asleep)
+    assert woken != signed
+    assert judged(woken)[-1] is None
 
 
 def orphan(writer: IncrementalPdfFileWriter) -> None:
