@@ -69,7 +69,7 @@ def follows(previous: bytes, after: PdfFileReader) -> None:
 
 
 def check_increment(previous: bytes, after: PdfFileReader, *, field: str) -> None:
-    """Raise `Broken` unless the newest increment of a document, after the `previous` bytes, signs `field` and no more."""
+    """Raise `Broken` unless the newest increment of a document, behind `previous`, signs `field` and no more."""
     newest = after.xrefs.total_revisions - 1
     old, new = after.get_historical_resolver(newest - 1), after.get_historical_resolver(newest)
     try:
