@@ -152,6 +152,30 @@ def lost_flags(writer: IncrementalPdfFileWriter) -> None:
     writer.update_container(writer.root["/AcroForm"])
 
 
+def smuggled(
+    previous: bytes,
+    field: str,
+    token: SoftwareToken,
+    authority: Authority,
+    change: Callable[[IncrementalPdfFileWriter], None] | None,
+) -> bytes:
+    """Return the document signed in `field`, the official's certifying, with a change slipped into the same increment."""
+    changes = [] if change is None else [change]
+
+    class Smuggler(IncrementalPdfFileWriter):
+        def _update_meta(self) -> None:
+            """Leave the metadata alone, as the honest one does, and slip the change in at the end."""
+            if changes:
+                changes.pop()(self)
+
+    metadata = PdfSignatureMetadata(
+        field_name=field, md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES,
+        certify=field == "official", docmdp_permissions=MDPPerm.FILL_FORMS,
+    )  # fmt: skip
+    signer = PdfSigner(metadata, TokenSigner.of(token, authority.chain))
+    return bytes(signer.sign_pdf(Smuggler(io.BytesIO(previous))).getvalue())
+
+
 CHANGES = [other_page, other_title, new_field, moved_field, open_action, other_permissions, lost_flags]
 
 
@@ -338,20 +362,7 @@ def test_a_change_made_together_with_a_signature_fails_the_check(
     """The increment is signed too, so only a comparison with what was to be signed can notice it."""
     token = paper.official if field == "official" else paper.seal
     previous = paper.form if field == "official" else paper.once
-    changes = [] if change is None else [change]
-
-    class Smuggler(IncrementalPdfFileWriter):
-        def _update_meta(self) -> None:
-            """Leave the metadata alone, as the honest one does, and slip the change in at the end."""
-            if changes:
-                changes.pop()(self)
-
-    metadata = PdfSignatureMetadata(
-        field_name=field, md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES,
-        certify=field == "official", docmdp_permissions=MDPPerm.FILL_FORMS,
-    )  # fmt: skip
-    signer = PdfSigner(metadata, TokenSigner.of(token, paper.authority.chain))
-    signed = signer.sign_pdf(Smuggler(io.BytesIO(previous))).getvalue()
+    signed = smuggled(previous, field, token, paper.authority, change)
     arguments = {"field": field, "certificate": token.certificate, "at": MORNING}
     if change is None:
         assert paper.check(previous, signed, **arguments).intact

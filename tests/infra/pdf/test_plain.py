@@ -11,16 +11,14 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
-from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
-from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
+from pyhanko.sign.fields import MDPPerm
 
 from infra.errors import Broken
 from infra.pdf.checking import check_signed
-from infra.pdf.cms import TokenSigner
 from infra.pdf.increment import _ONE_SIGNATURE
 from infra.pdf.plain import PlainFirst, plainly_signed
 from tests.attacks import ATTACKS, Attack, Target
-from tests.infra.pdf.test_checking import CHANGES, MORNING, appended, lost_flags, sign, token_for
+from tests.infra.pdf.test_checking import CHANGES, MORNING, appended, lost_flags, sign, smuggled, token_for
 
 if TYPE_CHECKING:
     from tests.conftest import Authority
@@ -153,20 +151,7 @@ def other_trailer(writer: IncrementalPdfFileWriter) -> None:
 def test_what_is_slipped_in_with_a_signature_is_not_plain(
     target: Target, authority: Authority, change: Callable[[IncrementalPdfFileWriter], None] | None
 ) -> None:
-    changes = [] if change is None else [change]
-
-    class Smuggler(IncrementalPdfFileWriter):
-        def _update_meta(self) -> None:
-            """Leave the metadata alone, as the honest one does, and slip the change in at the end."""
-            if changes:
-                changes.pop()(self)
-
-    metadata = PdfSignatureMetadata(
-        field_name="official", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES, certify=True,
-        docmdp_permissions=MDPPerm.FILL_FORMS,
-    )  # fmt: skip
-    signer = PdfSigner(metadata, TokenSigner.of(token_for(authority, "Trần Thị Bình"), authority.chain))
-    signed = signer.sign_pdf(Smuggler(io.BytesIO(target.form))).getvalue()
+    signed = smuggled(target.form, "official", token_for(authority, "Trần Thị Bình"), authority, change)
     if change is lost_flags:
         # The flags are a signature's own to write, and are looked at apart from this.
         change = None
