@@ -30,8 +30,8 @@ status: ## how each part of the stack is, and what it costs
 demo: setup ## one dossier from the booking to the archive, on real servers
 	@$(STACK) run -- $(IN)/hoso demo
 
-test: setup ## the tests, on a stack of their own
-	@$(IN)/python -m pytest -n $(AT_ONCE) --no-loadscope-reorder
+test: setup ## the tests, on a stack of their own; LONG=yes: also those in which whole offices are killed or released anew
+	@PYTHONDONTWRITEBYTECODE= $(IN)/python -m pytest -n $(AT_ONCE) --no-loadscope-reorder $(if $(LONG),,-m "not long")
 
 test-minio: setup ## the object store's tests and one whole life on MinIO; says so if Go is absent
 	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py
@@ -48,7 +48,8 @@ test-production: setup ## the files of infra/deploy before Docker Compose, Kuber
 pictures: setup ## take the pictures of the documentation anew, in Chromium
 	@$(IN)/python -m tests.browser.pictures
 
-test-all: test ## the tests, and those that need more than every machine has
+test-all: ## the tests, the long ones too, and those that need more than every machine has
+	@$(MAKE) --no-print-directory test LONG=yes
 	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 	@$(IN)/python -m tests.faults.runner
 	@$(IN)/python -m pytest tests/faults/long

@@ -110,7 +110,11 @@ def _round(size: int, folder: Path) -> dict[str, Any]:
         with measured() as cost:
             yield
         steps[name] = cost
-        say(f"{size:6}  {name:14} {cost.wall:8.1f} s  {1000 * cost.wall / size:7.1f} ms a dossier")
+        spent = ", ".join(f"{part} {1000 * s / size:.0f}" for part, s in cost.cpu.most_common(4) if s > 0)
+        say(
+            f"{size:6}  {name:14} {cost.wall:8.1f} s  {1000 * cost.wall / size:7.1f} ms a dossier"
+            f"  (processor: {spent})"
+        )
 
     mai = _officer("mai", "clerk")
     order = Order(office=OFFICE, procedure="e-copy", applicant=_applicant(size), folder=scans, paid="BL")

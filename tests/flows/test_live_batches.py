@@ -6,11 +6,15 @@ import json
 import os
 import signal
 
+import pytest
+
 from infra.stack.layout import Place
 from infra.stack.postgres import administrator
 from tasks.batches import records
 from tasks.batches.rules import Kind
 from tests.flows.live import OFFICE, Live, until
+
+pytestmark = pytest.mark.long
 
 
 def ended(live: Live, run: str) -> dict[str, object]:

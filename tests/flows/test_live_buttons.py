@@ -8,6 +8,8 @@ from infra.services import using
 from tasks.appointment.acts import cancel
 from tests.flows.live import OFFICE, Live, until
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def pressed(running_office: Live) -> dict[str, tuple[str, str]]:

@@ -11,6 +11,8 @@ import yaml
 from infra.stack.layout import PROJECT
 from tests.flows.live import Live
 
+pytestmark = pytest.mark.long
+
 
 def declared(folder: Path, *more: dict[str, Any]) -> Path:
     """Return a copy of the shipped file with more deployments, and a second schedule of the sweep."""

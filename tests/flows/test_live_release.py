@@ -31,6 +31,8 @@ from tests.flows.live import OFFICE, Live, until
 from tests.flows.test_live_workers import kept_once
 from tests.world import Said
 
+pytestmark = pytest.mark.long
+
 #: The step that the next release has and this one does not.
 STEP = """
 import asyncio

@@ -20,6 +20,8 @@ from infra.stack.run import pids
 from tasks.health.doctor import NAMES
 from tests.flows.live import CANARIES, Live, until
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def done(running_office: Live) -> dict[str, str]:

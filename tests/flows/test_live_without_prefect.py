@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tasks.appointment.acts import cancel
 from tasks.certification.receiving import Receipt, receive
 from tasks.certification.scanning import Presented
 from tests.flows.live import OFFICE, Live, until
+
+pytestmark = pytest.mark.long
 
 
 def test_a_dossier_lives_its_life_while_prefect_is_stopped_and_is_shown_afterwards(office: Live) -> None:

@@ -17,6 +17,8 @@ from infra.stack.process import Command, Identity
 from infra.stack.run import pids
 from tests.flows.live import Live, until
 
+pytestmark = pytest.mark.long
+
 MARK = "another-worker"
 
 
