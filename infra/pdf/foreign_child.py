@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 _TOO_MUCH = "it needs more memory than a result ever should"
 
 #: The modules that files are read with.
-READERS = ("infra.pdf.fields", "infra.pdf.scans", "infra.pdf.screening", "infra.pdf.verifying.examine")
+READERS = (
+    "infra.pdf.fields",
+    "infra.pdf.scans",
+    "infra.pdf.screening",
+    "infra.pdf.verifying.examine",
+    "infra.pdf.verifying.printed",
+    # What those load only when they have a file before them.
+    "cryptography.hazmat.backends.openssl.backend",
+    "encodings.cp1252",
+)
 
 
 def main() -> None:

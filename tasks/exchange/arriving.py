@@ -43,19 +43,22 @@ class Came:
     files: Sequence[Stored]
 
 
-def keep_arrival(
-    office: str,
-    waits: Waits,
-    package: Stored,
-    state: str,
-    *,
-    document: str | None = None,
-    faults: Sequence[Fault] = (),
-) -> str:
-    """Write down a package that becomes nothing new, with an entry; return its state."""
-    with services().database.transaction() as session:
-        _arrived(session, office, waits, package, state, document=document, faults=faults)
-    return state
+def _came_before(session: Session, office: str, waits: Waits, package: Stored) -> str | None:
+    """Return what became of a package that is here already, under this id or (`duplicate`) under another one."""
+    here = session.get(ArrivalRow, (office, waits.axis_id))
+    if here is not None and here.state not in ("damaged", "held"):
+        return here.state
+    query = select(ArrivalRow).where(
+        ArrivalRow.office == office,
+        ArrivalRow.sha256 == package.sha256,
+        ArrivalRow.axis_id != waits.axis_id,
+        col(ArrivalRow.state).in_(["taken", "held", "set-aside"]),
+    )
+    twin = session.exec(query).first()
+    if twin is None:
+        return None
+    _arrived(session, office, waits, package, "duplicate", document=twin.document)
+    return "duplicate"
 
 
 def _arrived(
@@ -109,9 +112,11 @@ def set_aside(
     Keep a package aside with what is wrong with it, and answer its sender with status 02 where it names a document.
 
     A status is answered with nothing, and so is a document of which one is here already: the answer would speak of
-    that one. Nothing of the package becomes a document.
+    that one. Nothing of the package becomes a document. A package that came before changes nothing.
     """
     with services().database.transaction() as session:
+        if known := _came_before(session, office, waits, package):
+            return known
         _arrived(session, office, waits, package, "set-aside", document=None, faults=faults)
         letter = opened.letter if opened is not None else None
         if letter is None or not letter.document_id or letter.business is Business.RECALL:
@@ -148,8 +153,14 @@ def set_aside(
 
 
 def write_down(came: Came) -> str:
-    """Write down what a sound package says, in one transaction; return what became of it."""
+    """
+    Write down what a sound package says, in one transaction; return what became of it.
+
+    A package that came before changes nothing; one that was held up is looked at again.
+    """
     with services().database.transaction() as session:
+        if known := _came_before(session, came.office, came.waits, came.package):
+            return known
         office = office_of(session, came.office)
         status, letter = came.opened.status, came.opened.letter
         if status is not None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 from sqlmodel import Session
 
@@ -50,6 +51,8 @@ class _Task:
     number: int
     stored: bool
     moment: datetime
+    #: Set as soon as the token may have been asked for this package; others use the same key meanwhile.
+    asked: Event = field(default_factory=Event)
 
     @property
     def subject(self) -> str:
@@ -81,7 +84,7 @@ def pack(key: str, folder: Path) -> tuple[MessageRow, Path]:
         return message, fetch_file(message.store_key, message.sha256, package)
     signer = seal_of(message.office)
     task = _intend(key, signer)
-    with _told_when_it_fails(task, signer):
+    with _told_when_it_fails(task):
         if task.stored:
             services().work.get_file(task.place, package)  # An earlier try stored it before it died.
         else:
@@ -151,13 +154,12 @@ def _tell(session: Session, task: _Task, *, event: str, facts: dict[str, Json]) 
 
 
 @contextmanager
-def _told_when_it_fails(task: _Task, signer: Signer) -> Iterator[None]:
+def _told_when_it_fails(task: _Task) -> Iterator[None]:
     """Say in the history that a package that was intended did not come to be, and whether the token was asked."""
-    before = signer.token.calls
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
-        facts: dict[str, Json] = {"cause": type(error).__name__, "called": signer.token.calls > before}
+        facts: dict[str, Json] = {"cause": type(error).__name__, "called": task.asked.is_set()}
         if not task.stored:
             with suppress(Unavailable), services().database.transaction() as session:
                 _tell(session, task, event="exchange:package-failed", facts=facts)
@@ -180,6 +182,7 @@ def _make(task: _Task, signer: Signer, package: Path) -> None:
     hashes = {one.content_id: one.sha256 for one in task.files}
 
     def sign(envelope: object) -> None:
+        task.asked.set()
         sign_envelope(envelope, hashes, certificate=signer.token.certificate, sign=signer.token.sign)
 
     if task.letter is not None:

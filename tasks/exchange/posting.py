@@ -7,7 +7,7 @@ The axis knows each message by its key, so a try whose answer was lost is simply
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from infra.errors import Broken, Forbidden, HosoError, Unavailable
 from infra.history import Json
 from infra.services import services
 from tasks.exchange import books
+from tasks.exchange.abreast import abreast
 from tasks.exchange.arriving import settle_held
 from tasks.exchange.packing import pack
 from tasks.exchange.receiving import take_in
@@ -36,7 +37,9 @@ _TAKE = text("""
           and (lease_until is null or lease_until < clock_timestamp())
           and (cast(:document as varchar) is null or document = :document)
         order by priority desc, queued_at limit :room for update skip locked)
-    returning key, fence, priority, queued_at
+    returning key, fence, priority, queued_at,
+              (select coalesce(sum(size), 0) from exchange_file where document = exchange_message.document
+               and exchange_message.kind = 'edoc') as size
 """)
 
 
@@ -46,6 +49,8 @@ class Turn:
 
     key: str
     fence: int
+    #: Bytes of what is attached.
+    size: int = 0
 
 
 def due(room: int, *, document: str | None = None) -> list[Turn]:
@@ -54,15 +59,21 @@ def due(room: int, *, document: str | None = None) -> list[Turn]:
         values = {"seconds": services().settings.lease_seconds * 4, "room": room, "document": document}
         found = session.connection().execute(_TAKE, values)
         ordered = sorted(found, key=lambda row: (-row.priority, row.queued_at))
-        return [Turn(key=row.key, fence=row.fence) for row in ordered]
+        return [Turn(key=row.key, fence=row.fence, size=int(row.size)) for row in ordered]
 
 
 def post(room: int = 50, *, document: str | None = None) -> int:
-    """Pack and send what is due; return how many messages have left. Each failure is written down and set aside."""
-    return sum(post_one(turn) for turn in due(room, document=document))
+    """
+    Pack and send what is due; return how many messages have left. Each failure is written down and set aside.
+
+    Packages are made while others leave, and leave in their order.
+    """
+    turns = due(room, document=document)
+    packed = abreast(turns, lambda turn, folder: pack(turn.key, folder), size=lambda turn: turn.size)
+    return sum(_post_one(turn, package) for turn, package in packed)
 
 
-def post_one(turn: Turn) -> bool:
+def _post_one(turn: Turn, packed: Callable[[], tuple[MessageRow, Path]]) -> bool:
     """
     Send one message; return whether it has left.
 
@@ -70,8 +81,7 @@ def post_one(turn: Turn) -> bool:
     where a rule or the axis says no, it is a dead letter that a person looks at (STA-05).
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="hoso-post-") as name:
-            axis_id = _leave(*pack(turn.key, Path(name)))
+        axis_id = _leave(*packed())
     except (Unavailable, Forbidden, Broken) as error:
         _failed(turn, error)
         return False

@@ -8,12 +8,14 @@ files are judged, and whatever is wrong is answered with its code while the pack
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from infra.axis import Waits
@@ -31,6 +33,7 @@ from tasks.dossier.calendar import local
 from tasks.dossier.moves import SYSTEM
 from tasks.dossier.papers import store_file
 from tasks.exchange import arriving
+from tasks.exchange.abreast import abreast
 from tasks.exchange.arriving import Came
 from tasks.exchange.judging import Judged, judge
 from tasks.exchange.organisations import resolve, same_agency
@@ -65,8 +68,15 @@ def fetch_waiting(office: str) -> Fetched:
         taken = others = 0
         waiting = parts.axis.waiting(office)
         known = _known(office, [waits.axis_id for waits in waiting])
-        for waits in waiting:
-            state = _fetch(office, waits, known.get(waits.axis_id))
+        fetched = abreast(
+            waiting,
+            lambda waits, folder: _fetch(office, waits, known.get(waits.axis_id), folder),
+            size=_weight,
+        )
+        for waits, became in fetched:
+            state = became()()
+            if state != "damaged":
+                _confirm(office, waits)
             taken += state == "taken"
             others += state != "taken"
         if taken:
@@ -74,25 +84,36 @@ def fetch_waiting(office: str) -> Fetched:
         return Fetched(taken=taken, others=others)
 
 
-def _fetch(office: str, waits: Waits, known: str | None) -> str:
-    """Take one package in, confirm it, and return what became of it; `known` is what became of it before."""
+def _weight(waits: Waits) -> int:
+    """Return how many bytes a package takes while it is read."""
+    return waits.size
+
+
+def _fetch(office: str, waits: Waits, known: str | None, folder: Path) -> Callable[[], str]:
+    """Fetch one package and look at it; what is returned writes it down. `known` is what became of it before."""
     parts = services()
     assert parts.axis is not None
-    if known is None or known == "damaged":
-        with tempfile.TemporaryDirectory(prefix="hoso-take-") as name:
-            package = Path(name) / "package.xml"
-            came = parts.axis.fetch(waits.axis_id, office, package)
-            if came != waits.sha256:
-                return _damaged(office, waits)
-            state = take_in(office, waits, package)
-    else:
-        state = known  # It died between keeping and confirming: only that is left to do.
+    if known is not None and known != "damaged":
+        return lambda: known  # It died between keeping and confirming: only that is left to do.
+    package = folder / "package.xml"
+    if parts.axis.fetch(waits.axis_id, office, package) != waits.sha256:
+        return partial(_damaged, office, waits)
+    return look_into(office, waits, package)
+
+
+def _confirm(office: str, waits: Waits) -> None:
+    """Tell the axis that a package is here, and write down that it knows."""
+    parts = services()
+    assert parts.axis is not None
     parts.axis.confirm(waits.axis_id, office, "done")
     with parts.database.transaction() as session:
-        arrival = session.get_one(ArrivalRow, (office, waits.axis_id))
-        arrival.confirmed_at = arrival.confirmed_at or now(session)
-        session.add(arrival)
-    return state
+        session.connection().execute(_CONFIRMED, {"office": office, "axis_id": waits.axis_id})
+
+
+_CONFIRMED = text("""
+    update exchange_arrival set confirmed_at = coalesce(confirmed_at, clock_timestamp())
+    where office = :office and axis_id = :axis_id
+""")
 
 
 def _known(office: str, axis_ids: Sequence[str]) -> dict[str, str]:
@@ -107,7 +128,7 @@ def _known(office: str, axis_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _damaged(office: str, waits: Waits) -> str:
-    """Count a package that was damaged on its way; after five times a person looks at it."""
+    """Count a package that was damaged on its way, and return `damaged`; after five times a person looks at it."""
     with services().database.transaction() as session:
         row = session.get(ArrivalRow, (office, waits.axis_id)) or ArrivalRow(
             office=office,
@@ -132,7 +153,7 @@ def _damaged(office: str, waits: Waits) -> str:
         record(session, office, facts)
     if over and services().axis is not None:
         services().axis.confirm(waits.axis_id, office, "fail")  # type: ignore[union-attr]
-    return row.state
+    return "damaged"
 
 
 def take_in(office: str, waits: Waits, package: Path) -> str:
@@ -142,27 +163,30 @@ def take_in(office: str, waits: Waits, package: Path) -> str:
     The file is the one of which `waits` says the hash; who calls has compared them. `taken`, `duplicate`, `held` (it
     overtook what it belongs to), or `set-aside` with its faults. The same package again changes nothing.
     """
+    return look_into(office, waits, package)()
+
+
+def look_into(office: str, waits: Waits, package: Path) -> Callable[[], str]:
+    """
+    Keep a package and judge it; what is returned writes down what became of it, as `take_in` says.
+
+    Nothing is written down before that, so that several may be looked into at a time and written down in order.
+    """
     parts = services()
     digest = waits.sha256
-    with parts.database.transaction() as session:
-        if (known := session.get(ArrivalRow, (office, waits.axis_id))) and known.state != "damaged":
-            return known.state
-        twin = _twin(session, office, digest)
     stored = parts.work.put_file(f"exchange/in/{digest}.xml", package, content_type="application/xml")
     if stored.sha256 != digest:
         raise Broken(f"{stored.key} in the work store holds another package than its name says")
-    if twin is not None:
-        return arriving.keep_arrival(office, waits, stored, "duplicate", document=twin.document)
     with tempfile.TemporaryDirectory(prefix="hoso-read-") as name:
         try:
             most = Most(file_bytes=parts.settings.axis_limit_bytes)
             opened = read_package(split(package, Path(name), most))
         except Faulty as error:
-            return arriving.set_aside(office, waits, stored, error.faults, None)
+            return partial(arriving.set_aside, office, waits, stored, error.faults, None)
         judged = [judge(one.entry.name, one.part.path, one.part.sha256) for one in opened.attached]
         faults = [*opened.faults, *_authentic(office, waits, opened), *_broken(judged)]
         if faults:
-            return arriving.set_aside(office, waits, stored, faults, opened)
+            return partial(arriving.set_aside, office, waits, stored, faults, opened)
         files = [
             store_file(
                 one.part.path,
@@ -172,17 +196,7 @@ def take_in(office: str, waits: Waits, package: Path) -> str:
             for one in opened.attached
         ]
     came = Came(office=office, waits=waits, package=stored, opened=opened, judged=judged, files=files)
-    return arriving.write_down(came)
-
-
-def _twin(session: Session, office: str, digest: str) -> ArrivalRow | None:
-    """Return the same package, if it came before under another id."""
-    query = select(ArrivalRow).where(
-        ArrivalRow.office == office,
-        ArrivalRow.sha256 == digest,
-        col(ArrivalRow.state).in_(["taken", "held", "set-aside"]),
-    )
-    return session.exec(query).first()
+    return partial(arriving.write_down, came)
 
 
 def _broken(judged: Sequence[Judged]) -> list[Fault]:

@@ -3,7 +3,8 @@ How fast two offices exchange signed documents, and what a large one costs: `pyt
 
 Each office has a PostgreSQL, an object store and a process that carries its post; keys lie on SoftHSM2, the axis
 is the stack's own. A document counts when its receiver's acknowledgement (status 01) is back at its sender. The
-clerk who sends, both offices, the axis and all servers share this machine.
+clerk who sends, both offices, the axis and all servers share this machine. Their processes run and have loaded
+what they work with before the clock does.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 import yaml
 
 from infra.clock import HANOI
+from infra.pdf.nursery import NURSERY
 from infra.private_file import write_private
 from infra.services import services
 from infra.stack.layout import PROJECT, Place
@@ -54,15 +56,23 @@ class Office:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.benches.exchange", *map(str, words)],
             env=clean_environment({"HOSO_ENV_FILE": str(self.env), "PYTHONPATH": str(PROJECT)}),
-            cwd=PROJECT, stdout=subprocess.PIPE, text=True,
+            cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def does(self, *words: object) -> Any:
         """Let one of the office's processes do something and return what it says."""
-        with self.start(*words) as process:
-            out, _ = process.communicate()
+        process = self.start(*words)
+        assert process.stdin is not None
+        process.stdin.close()
+        return self.ends(process)
+
+    def ends(self, process: subprocess.Popen[str]) -> Any:
+        """Wait for the end of one of the office's processes and return what it said last."""
+        assert process.stdout is not None
+        with process:
+            out = process.stdout.read()
         if process.returncode:
-            raise SystemExit(f"{words[0]} failed at {self.code}")
+            raise SystemExit(f"a process of {self.code} failed")
         return json.loads(out.splitlines()[-1]) if out.strip() else None
 
 
@@ -139,13 +149,16 @@ def _measure(
     stop = root / "stop"
     stop.unlink(missing_ok=True)
     carriers = {"sender": sender.start("carry", stop), "receiver": receiver.start("carry", stop)}
-    for one in carriers.values():
+    clerk_process = sender.start("send", sender.code, receiver.code, folder)
+    for one in (*carriers.values(), clerk_process):
         assert one.stdout is not None
         one.stdout.readline()  # It is ready.
     _forget_peak(axis_pid)
     began = time.monotonic()
     try:
-        clerk = sender.does("send", sender.code, receiver.code, folder)
+        assert clerk_process.stdin is not None
+        clerk_process.stdin.close()  # It may begin.
+        clerk = sender.ends(clerk_process)
         sender.does("wait", documents, clerk["first"])
     finally:
         seconds = time.monotonic() - began
@@ -257,7 +270,7 @@ def _pdf(seed: int, size: int) -> bytes:
 
 
 def _send(code: str, to: str, folder: str) -> None:
-    """Send every document of a folder as the clerk does; print the first one's code and the peak of memory."""
+    """Send every document of a folder as the clerk does, when told to; print the first one's code and the peak."""
     from tasks.dossier.moves import Actor  # noqa: PLC0415
     from tasks.exchange.sending import FileGiven, LetterSaid, send_letter  # noqa: PLC0415
 
@@ -265,7 +278,11 @@ def _send(code: str, to: str, folder: str) -> None:
     today = services().clock.now().astimezone(HANOI).date()
     files = sorted(Path(folder).iterdir(), key=lambda one: int(one.stem))
     notation = f"UBND-{Path(folder).name}"
-    codes = []
+    codes: list[str] = []
+    NURSERY.load("infra.pdf.foreign_child")
+    print("ready", flush=True)
+    sys.stdin.read()
+    _forget_peak(os.getpid())
     for file in files:
         said = LetterSaid(
             to=(to,), number=file.stem, notation=notation, date=today, subject="Về việc phối hợp"
@@ -278,6 +295,7 @@ def _carry(stop: str) -> None:
     """Carry the post until told to stop; print the peak of memory."""
     from tasks.exchange.post import carry_post  # noqa: PLC0415
 
+    NURSERY.load("infra.pdf.foreign_child")
     carry_post()
     print("ready", flush=True)
     _forget_peak(os.getpid())

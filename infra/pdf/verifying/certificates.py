@@ -183,8 +183,11 @@ def _ask_revocation(
     trust.revocation = "unknown"
     sources = [("embedded",), *((name,) for name in evidence.answers if name != "embedded"), ()]
     for chosen in sources:
+        answers = evidence.given(*chosen)
+        if not (answers.crls or answers.ocsps) and len(trust.path) > 1:
+            continue  # Nobody says anything of any of them.
         try:
-            _validated(certificate, known, evidence, at=at, answers=evidence.given(*chosen))
+            _validated(certificate, known, evidence, at=at, answers=answers)
         except (PathBuildingError, ValidationError, InvalidSignature, ValueError):
             continue
         trust.revocation = "good"

@@ -230,6 +230,45 @@ def test_what_is_damaged_on_its_way_is_fetched_again(two: Two, tmp_path: Path, p
     assert "exchange:damaged" in two.b.events(two.b.code)
 
 
+def test_what_is_damaged_each_time_is_set_aside_and_the_axis_is_not_told_that_it_was_taken(
+    two: Two, tmp_path: Path, pdf: bytes
+) -> None:
+    code = two.a.letter(two.b.code, tmp_path, pdf).json["code"]
+    two.a.post()
+    (note,) = [one for one in two.axis.notes() if one["id"] == two.a.show(code)["packages"][0]["axis_id"]]
+    for _ in range(5):
+        two.axis.will("damage")
+        two.b.post()
+    (after,) = [one for one in two.axis.notes() if one["id"] == note["id"]]
+    assert after["states"] == {two.b.code: "fail"}
+    aside = [one for one in two.b.inbox("--aside") if one["axis_id"] == note["id"]]
+    assert [one["state"] for one in aside] == ["set-aside"]
+    assert two.a.chain(code) == []
+
+
+def test_one_that_cannot_leave_keeps_no_other_back(two: Two, tmp_path: Path, pdf: bytes, form: bytes) -> None:
+    lost = two.a.signed(form + b"\n\n")
+    codes = [two.a.letter(two.b.code, tmp_path, one).json["code"] for one in (pdf, lost, pdf, pdf)]
+    with using(two.a.parts):
+        (file,) = two.a.world.ask("select key from exchange_file where document = :c", c=codes[1])
+        two.a.parts.work.remove(file.key)
+    two.post()
+    assert [two.a.chain(code) for code in codes] == [["01"], [], ["01"], ["01"]]
+    assert two.a.show(codes[1])["waits_for"] == "NeedsAttention"
+    left = [
+        note["place"]
+        for code in codes
+        for note in two.axis.notes()
+        if note["id"] == two.a.show(code)["packages"][0]["axis_id"]
+    ]
+    assert len(left) == 3
+    assert left == sorted(left), "they left in the order in which they were queued"
+    two.a.parts.work.put(file.key, lost, content_type="application/pdf")
+    two.a.type("resend", codes[1])
+    two.post()
+    assert two.a.chain(codes[1]) == ["01"]
+
+
 def test_sta_05_after_five_tries_a_person_is_asked_and_sends_it_again(
     two: Two, tmp_path: Path, pdf: bytes
 ) -> None:
