@@ -10,7 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 3) ? 5 : $$1 + 1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports bench-exchange faults faults-twins
+.PHONY: help setup up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports bench-exchange bench-fixity faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-exchange: setup ## two offices exchange 200 signed documents of 1 MB and o
 
 bench-history: setup ## 100,000 entries appended, proved and checked, on a database of its own
 	@rm -rf var/bench-history; trap '$(STACK) down --root var/bench-history >/dev/null 2>&1; rm -rf var/bench-history' EXIT; $(STACK) run --root var/bench-history --parts database -- $(IN)/python -m infra.stack.bench_history
+
+bench-fixity: setup ## how fast the archive is read again, on a database and an object store of its own
+	@rm -rf var/bench-fixity; trap '$(STACK) down --root var/bench-fixity >/dev/null 2>&1; rm -rf var/bench-fixity' EXIT; $(STACK) run --root var/bench-fixity --parts database,store -- $(IN)/python -m tests.benches.fixity
 
 bench-reports: setup ## the board over 100,000 dossiers and the report on a year of 200,000, on a database of its own
 	@rm -rf var/bench-reports; trap '$(STACK) down --root var/bench-reports >/dev/null 2>&1; rm -rf var/bench-reports' EXIT; $(STACK) run --root var/bench-reports --parts database,pki -- $(IN)/python -m flows.bench_reports $(BENCH_REPORTS)

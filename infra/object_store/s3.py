@@ -38,6 +38,7 @@ from infra.object_store.probing import (
     probe_retention,
 )
 from infra.object_store.s3_intruder import S3Intruder
+from infra.object_store.s3_reading import Reader
 from infra.object_store.s3_wire import (
     PATIENCE,
     Content,
@@ -84,13 +85,23 @@ class S3Store:
         self._endpoint = endpoint
         self._doors = tuple(stranger_doors)
         self._clock = clock or SystemClock()
+        http = OnlyOnce(timeout=timeout(patience), retries=False, maxsize=16)
         self._client = Minio(
             endpoint,
             access_key=access_key,
             secret_key=secret_key,
             secure=secure,
             region=region,
-            http_client=OnlyOnce(timeout=timeout(patience), retries=False, maxsize=16),
+            http_client=http,
+        )
+        self._reader = Reader(
+            http,
+            endpoint,
+            access_key=access_key,
+            secret_key=secret_key,
+            secure=secure,
+            bucket=bucket,
+            region=region,
         )
         #: The same bucket, seen by somebody who wants its objects gone.
         self.intruder = S3Intruder(
@@ -280,7 +291,7 @@ class S3Store:
         """Read one object, with its lock as the store tells it in the same answer."""
 
         def get() -> tuple[bytes, Mapping[str, str]]:
-            response = self._client.get_object(self._bucket, check_key(key), version_id=version_id)
+            response = self._reader.get(check_key(key), version_id)
             try:
                 return read_whole(response), response.headers
             finally:
@@ -299,7 +310,7 @@ class S3Store:
         """Read one object a piece at a time, into a file if one is given; return it with the hash of what came."""
 
         def get() -> tuple[str, int, Mapping[str, str]]:
-            response = self._client.get_object(self._bucket, check_key(key), version_id=version_id)
+            response = self._reader.get(check_key(key), version_id)
             try:
                 digest, size = hashlib.sha256(), 0
                 with into.open("wb") if into is not None else nullcontext() as file:

@@ -7,8 +7,6 @@ it was stored: bytes, lock, hold, and that nothing lies on top of it. Old entrie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -18,20 +16,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from infra.database import now
-from infra.errors import HosoError, Unavailable
 from infra.history import Json
 from infra.history.recording import head, record
 from infra.history.rereading import BLOCK, first_bad_in
-from infra.object_store import Absent, ObjectStore
 from infra.services import services
-from tasks.archival.fixity_tables import FixityReadRow, FixityRunRow, HistoryBlockReadRow
+from tasks.archival.fixity_tables import FixityRunRow, HistoryBlockReadRow
 from tasks.archival.locks import keep_for_ever
 from tasks.archival.package import as_json
-from tasks.archival.rules import Compared, Expected, differences, share_of
-from tasks.dossier.moves import SYSTEM, Telling, hold, tell
+from tasks.archival.rereading import Finding, read_objects, tell_of
+from tasks.archival.rules import Expected, share_of
+from tasks.dossier.moves import SYSTEM
 
-#: How many objects are read at once: most of reading a small one is waiting.
-_AT_ONCE = 4
 #: Where the reports lie in the archive bucket.
 FOLDER = "fixity/"
 
@@ -50,18 +45,6 @@ _SHARE = f"""
     ) s
     where before < :share or last < :overdue order by last, key
 """  # noqa: S608  Nothing in it comes from outside.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing in the archive, or in the history, that is not as it was written."""
-
-    key: str
-    version: str
-    what: str
-    expected: str
-    found: str
-    dossier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +80,7 @@ def read_archive(*, everything: bool = False) -> Night:
         number = run.id or 0
         chosen = _chosen(session, everything=everything)
     began = monotonic()
-    findings, size = _read_objects(number, chosen)
+    findings, size = read_objects(number, chosen)
     seconds = monotonic() - began
     bad, entries = _read_history(everything=everything)
     night = Night(
@@ -138,100 +121,6 @@ def _chosen(session: Session, *, everything: bool) -> list[Expected]:
     ]
 
 
-def _read_objects(run: int, chosen: Sequence[Expected]) -> tuple[list[Finding], int]:
-    """Read objects, several at once; return what is wrong, and how many bytes were read."""
-    store = services().archive
-    findings, size, mute = [], 0, []  # type: list[Finding], int, list[Expected]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for batch in _batches(chosen):
-            done: list[tuple[Expected, str | None]] = []
-            for one, compared in zip(batch, pool.map(lambda o: _compared(store, o), batch), strict=True):
-                if isinstance(compared, HosoError):
-                    mute.append(one)
-                    continue
-                size += compared.size
-                found = [_finding(one, *said) for said in differences(one, compared)]
-                findings += found
-                done.append((one, "; ".join(f.what for f in found) or None))
-            _remember(run, done, findings)
-    if mute and len(mute) == len(chosen):
-        raise Unavailable("the archive's store does not answer")
-    for one in mute:
-        # The store answers for others: a second silence about this one is a finding.
-        compared = _compared(store, one)
-        said = (
-            differences(one, compared)
-            if isinstance(compared, Compared)
-            else [("unreadable", one.sha256, str(compared))]
-        )
-        size += compared.size if isinstance(compared, Compared) else 0
-        found = [_finding(one, *words) for words in said]
-        findings += found
-        _remember(run, [(one, "; ".join(f.what for f in found) or None)], findings)
-    return findings, size
-
-
-def _batches(chosen: Sequence[Expected], room: int = 256) -> Iterable[Sequence[Expected]]:
-    """Yield pieces of a list."""
-    for begin in range(0, len(chosen), room):
-        yield chosen[begin : begin + room]
-
-
-def _compared(store: ObjectStore, one: Expected) -> Compared | HosoError:
-    """Return one version as the store has it now, or why it cannot be said."""
-    try:
-        found = store.measure(one.key, one.version)
-    except Absent:
-        return Compared(sha256="", size=0, mode="", retain_until=None, held=False, newest=False)
-    except HosoError as error:
-        return error
-    stored = found.stored
-    return Compared(
-        sha256=stored.sha256,
-        size=stored.size,
-        mode=stored.mode or "",
-        retain_until=stored.retain_until,
-        held=stored.held,
-        newest=found.newest,
-    )
-
-
-def _finding(one: Expected, what: str, expected: str, found: str) -> Finding:
-    """Return a finding about an object."""
-    return Finding(
-        key=one.key, version=one.version, what=what, expected=expected, found=found, dossier=one.dossier
-    )
-
-
-def _remember(run: int, done: Sequence[tuple[Expected, str | None]], findings: Sequence[Finding]) -> None:
-    """Write down that objects were read, and tell the history what was not known before."""
-    with services().database.transaction() as session:
-        moment = now(session)
-        for one, what in done:
-            before = session.get(FixityReadRow, (one.key, one.version))
-            known = before.finding if before else None
-            row = insert(FixityReadRow).values(
-                key=one.key, version_id=one.version, read_at=moment, run=run, finding=what
-            )
-            update = {"read_at": moment, "run": run, "finding": what}
-            session.connection().execute(
-                row.on_conflict_do_update(index_elements=["key", "version_id"], set_=update)
-            )
-            if what is not None and what != known:
-                for finding in findings:
-                    if (finding.key, finding.version) == (one.key, one.version):
-                        _tell(session, finding)
-
-
-def _tell(session: Session, finding: Finding) -> None:
-    """Write a finding into the history, of its dossier if it has one."""
-    facts: dict[str, Json] = {k: v for k, v in asdict(finding).items() if k != "dossier" and v is not None}
-    if finding.dossier is not None:
-        tell(session, hold(session, finding.dossier), Telling(event="fixity:found", facts=facts))
-    else:
-        record(session, "archive", {"event": "fixity:found", "actor": SYSTEM.facts(), **facts})
-
-
 def _read_history(*, everything: bool) -> tuple[list[Finding], int]:
     """Read the least recently read blocks of the history; return what is wrong, and how many entries were read."""
     with services().database.transaction() as session:
@@ -260,7 +149,7 @@ def _read_history(*, everything: bool) -> tuple[list[Finding], int]:
             session.connection().execute(again)
     with services().database.transaction() as session:
         for finding in findings.values():
-            _tell(session, finding)
+            tell_of(session, finding)
     return list(findings.values()), min(len(chosen) * BLOCK, size)
 
 

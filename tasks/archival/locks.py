@@ -14,6 +14,10 @@ from tasks.archival.rules import retain_until
 from tasks.archival.tables import ArchivedObjectRow, KeptObjectRow, PackageRow
 
 
+#: What belongs to no dossier and is kept for a time only: a standing list is of use until the next one, and evidence after that.
+_FOR_A_TIME = ("standing",)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """One object of the archive that is kept for ever and whose lock ends soon."""
@@ -92,7 +96,9 @@ def _ending() -> list[Ending]:
                 col(ArchivedObjectRow.retain_until) < edge,
             )
         )
-        other = select(KeptObjectRow).where(col(KeptObjectRow.retain_until) < edge)
+        other = select(KeptObjectRow).where(
+            col(KeptObjectRow.retain_until) < edge, col(KeptObjectRow.kind).not_in(_FOR_A_TIME)
+        )
         return [
             *(Ending(key=r.key, version_id=r.version_id, dossier=r.dossier) for r in session.exec(own)),
             *(Ending(key=r.key, version_id=r.version_id, dossier=None) for r in session.exec(other)),

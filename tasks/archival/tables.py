@@ -33,13 +33,13 @@ class ArchivedObjectRow(SQLModel, table=True):
 
 
 class KeptObjectRow(SQLModel, table=True):
-    """One locked object version that belongs to no dossier: a checkpoint, a report, a certificate of destruction."""
+    """One locked object version that belongs to no dossier: a checkpoint, a report, a standing list …"""
 
     __tablename__ = "kept_object"
 
     key: str = Field(primary_key=True)
     version_id: str = Field(primary_key=True)
-    #: `checkpoint`, `time-stamp`, `root`, `fixity`, `destruction`
+    #: `checkpoint`, `time-stamp`, `root`, `fixity`, `destruction`, `register`, `standing`
     kind: str
     sha256: str
     size: int = Field(sa_column=Column(BigInteger, nullable=False))

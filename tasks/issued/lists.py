@@ -16,6 +16,7 @@ from infra.history import Json
 from infra.history.keeping import read_key
 from infra.history.recording import record
 from infra.services import services
+from tasks.archival.locks import keep_in_mind
 from tasks.archival.rules import retain_until
 from tasks.archival.steps import store_is_safe
 from tasks.dossier.moves import SYSTEM, original_of
@@ -102,6 +103,7 @@ def _make() -> Made:
             version_id=stored.version_id,
         )
         session.add(row)
+        keep_in_mind(session, "standing", stored)
         facts: dict[str, Json] = {
             "event": "standing:listed",
             "actor": SYSTEM.facts(),

@@ -276,6 +276,27 @@ def test_arc_01_locks_of_what_is_kept_for_ever_are_renewed_before_they_end(kept:
     assert found_by(kept) == ()
 
 
+def test_standing_lists_are_read_again_and_their_locks_end_when_they_were_to_end(
+    kept: Kept, world: World
+) -> None:
+    from tasks.issued.lists import make_list
+
+    settings = world.settings.model_copy(update={"lock_renewal_days": 366 * 30})
+    with world.having(archive=kept.store, settings=settings):
+        listed = make_list()
+        (row,) = world.ask("select * from standing_list where key = :k", k=listed.key)
+        renew_locks()
+    until = kept.store.measure(row.key, row.version_id).stored.retain_until
+    assert until is not None
+    assert until.year == world.parts.clock.now().year + 20, "a list is kept for its years, not for ever"
+    sound = kept.store.get(row.key, version_id=row.version_id)
+    kept.store.replace_content(row.key, row.version_id, sound[:-1])
+    (finding,) = found_by(kept)
+    assert (finding.key, finding.version, finding.what) == (row.key, row.version_id, "changed")
+    kept.store.replace_content(row.key, row.version_id, sound)
+    assert found_by(kept) == ()
+
+
 def test_an_old_entry_that_its_owner_rewrote_is_named_although_the_next_checkpoint_is_signed(
     kept: Kept, world: World
 ) -> None:
