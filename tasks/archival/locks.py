@@ -13,8 +13,7 @@ from infra.services import services
 from tasks.archival.rules import retain_until
 from tasks.archival.tables import ArchivedObjectRow, KeptObjectRow, PackageRow
 
-
-#: What belongs to no dossier and is kept for a time only: a standing list is of use until the next one, and evidence after that.
+#: Kept for a time only: a standing list is of use until the next one, and evidence after that.
 _FOR_A_TIME = ("standing",)
 
 

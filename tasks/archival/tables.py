@@ -33,7 +33,7 @@ class ArchivedObjectRow(SQLModel, table=True):
 
 
 class KeptObjectRow(SQLModel, table=True):
-    """One locked object version that belongs to no dossier: a checkpoint, a report, a standing list …"""
+    """One locked object version that belongs to no dossier, such as a checkpoint or a report."""
 
     __tablename__ = "kept_object"
 
