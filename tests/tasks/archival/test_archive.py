@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from lxml import etree
 from ocfl.validator import Validator
 
 from infra.errors import Broken, Forbidden, Unavailable
@@ -23,6 +24,7 @@ from tasks.dossier.papers import Paper, keep, store_content
 from tests.world import World
 
 APPLICANT = "Trần Thị Sen"
+SCHEMA = Path(__file__).parents[2] / "vectors" / "premis" / "premis-v3-0.xsd"
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +158,15 @@ def test_arc_06_the_catalogue_says_what_the_circular_asks_and_what_the_installat
     assert said["tuKhoa"] == ["chứng thực bản sao điện tử"]
     assert [d["tenLoai"] for d in said["taiLieu"]] == ["Bản sao điện tử chứng thực"] * 2
     assert said["taiLieu"][0]["mucDoTinCay"] == said["mucDoTinCay"] == "02 số hóa"
+
+
+def test_premis_is_valid_by_the_schema_of_the_library_of_congress(world: World, archived: str) -> None:
+    schema = etree.XMLSchema(etree.parse(str(SCHEMA)))
+    folder = world.told(archived)[-1]["package"]
+    described = etree.fromstring(world.parts.archive.get(f"{folder}/v1/content/premis.xml"))
+    assert schema.validate(described), schema.error_log
+    described[0].append(described[0][0])
+    assert not schema.validate(described), "an identifier behind its characteristics"
 
 
 def test_premis_names_every_file_by_its_hash_and_each_event_by_its_position(
