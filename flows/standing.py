@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from infra.services import services
 from tasks.archival.covering import awaits_checkpoint
 from tasks.delivery.steps import legs_of
+from tasks.dossier import outbox
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import ENDED, Stage
 from tasks.dossier.moves import look
@@ -17,7 +18,7 @@ from tasks.dossier.tables import CounterTaskRow, DossierRow, NoticeRow, OutboxRo
 from tasks.dossier.waiting import frozen_at, results_awaited
 
 #: The last words of the outbox for an error that a person must look at.
-NEEDS_ATTENTION = "needs attention: "
+NEEDS_ATTENTION = outbox.NEEDS_ATTENTION
 #: The same, where the cause is a bug or damage.
 BROKEN = "broken: "
 #: The same, where an authority that proves something does not answer; time cures it.

@@ -72,6 +72,8 @@ class Worker:
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._errands: set[asyncio.Task[None]] = set()
+        #: The dossier that is carried alone, because workers died at it.
+        self._alone = ""
         self._prefect_away_until = 0.0
         self._postman = Postman()
 
@@ -136,7 +138,7 @@ class Worker:
     async def _take(self, client: PrefectClient) -> None:
         """Take as many due dossiers as there is room for."""
         room = ROOM - len(self._errands)
-        if room <= 0 or self._stopping:
+        if room <= 0 or self._stopping or self._alone:
             return
         try:
             working = await asyncio.to_thread(current)
@@ -144,11 +146,12 @@ class Worker:
                 log.info("release %s works now; this worker ends", working.name or "nobody's")
                 self.stop()
                 return
-            leases = await asyncio.to_thread(outbox.take, owner(), room)
+            leases = await asyncio.to_thread(outbox.take, owner(), room, idle=not self._errands)
         except Unavailable as error:
             log.warning("%s", error)
             return
         for lease in leases:
+            self._alone = lease.code if lease.deaths > 1 else self._alone
             errand = asyncio.create_task(self._carry(client, Errand(lease=lease)))
             self._errands.add(errand)
             errand.add_done_callback(self._done)
@@ -156,6 +159,8 @@ class Worker:
     def _done(self, errand: asyncio.Task[None]) -> None:
         """Make room, and look for more."""
         self._errands.discard(errand)
+        # What is carried alone is the only one.
+        self._alone = ""
         self._woken.set()
 
     async def _carry(self, client: PrefectClient, errand: Errand) -> None:

@@ -157,6 +157,8 @@ class Settings(BaseModel):
     upload_limit_bytes: int = 100_000_000
     #: Seconds that a worker may be silent before its dossier is given to another.
     lease_seconds: float = 30.0
+    #: After how many workers running died at a dossier it waits for a person instead of the next worker.
+    worker_deaths: int = 5
 
     #: Minutes between two slots of an office's batches, counted from each opening; and when its night begins.
     batch_minutes: int = 30

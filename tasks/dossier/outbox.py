@@ -22,38 +22,56 @@ from tasks.dossier.tables import OutboxRow
 #: How long to wait after the first, second, … leg that a service cut short, in seconds; the last repeats.
 PATIENCE: tuple[float, ...] = (2, 5, 15, 60, 300)
 
+#: How a cause begins that waits for a person.
+NEEDS_ATTENTION = "needs attention: "
+
 #: Stages at which a dossier that belongs to a batch waits for it; at any other a warm worker carries it at once.
 IN_BATCHES = (Stage.RECEIVED, Stage.AWAITING_SEAL, Stage.SIGNED, Stage.RETURNED)
 
 _TAKE = text("""
     update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
+           deaths = deaths + (lease_owner is not null)::int,
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier in (
         select o.dossier from outbox o join dossier d on d.code = o.dossier
         where not exists (select from maintenance where ended_at is null)
-          and o.asked > o.done and o.not_before <= clock_timestamp()
+          and o.asked > o.done and o.not_before <= clock_timestamp() and o.deaths = 0
           and (o.lease_until is null or o.lease_until < clock_timestamp())
           and (o.batch_until is null or o.batch_until <= clock_timestamp()
                or d.stage <> all(cast(:in_batches as text[])))
         order by o.not_before limit :room for update of o skip locked)
-    returning dossier, fence, asked, attempts
+    returning dossier, fence, asked, attempts, deaths
+""")
+#: Those whose workers died at them more than once running; hardly ever one, and an index knows them.
+_SUSPECTS = text("""
+    select dossier from outbox
+    where deaths > 0 and lease_until < clock_timestamp()
+      and not exists (select from maintenance where ended_at is null)
+    order by lease_until for update skip locked
+""")
+_PARK = text("""
+    update outbox set lease_owner = null, lease_until = null, fence = fence + 1, deaths = 0, last_error = :error,
+           done = greatest(done, asked)
+    where dossier = any(cast(:codes as text[])) and deaths + 1 >= :most
 """)
 _TAKE_ONE = text("""
     update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
+           deaths = deaths + (lease_owner is not null)::int,
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier = :code and not exists (select from maintenance where ended_at is null)
       and (lease_until is null or lease_until < clock_timestamp())
-    returning dossier, fence, asked, attempts
+    returning dossier, fence, asked, attempts, deaths
 """)
 _TAKE_THESE = text("""
     update outbox set lease_owner = :owner, fence = fence + 1, attempts = attempts + 1,
+           deaths = deaths + (lease_owner is not null)::int,
            lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier in (
         select dossier from outbox
-        where dossier = any(cast(:codes as text[]))
+        where dossier = any(cast(:codes as text[])) and deaths = 0
           and (lease_until is null or lease_until < clock_timestamp())
         order by dossier for update skip locked)
-    returning dossier, fence, asked, attempts
+    returning dossier, fence, asked, attempts, deaths
 """)
 _RENEW_THESE = text("""
     update outbox set lease_until = clock_timestamp() + make_interval(secs => :seconds)
@@ -61,7 +79,7 @@ _RENEW_THESE = text("""
     where dossier = held.code and outbox.fence = held.fence and lease_owner is not null
 """)
 _GIVE_BACK = text("""
-    update outbox set lease_owner = null, lease_until = null, attempts = attempts - 1
+    update outbox set lease_owner = null, lease_until = null, attempts = attempts - 1, deaths = 0
     where dossier = :code and fence = :fence
 """)
 _RENEW = text("""
@@ -69,7 +87,7 @@ _RENEW = text("""
     where dossier = :code and fence = :fence and lease_owner is not null
 """)
 _FINISH = text("""
-    update outbox set lease_owner = null, lease_until = null, last_error = null,
+    update outbox set lease_owner = null, lease_until = null, last_error = null, deaths = 0,
            attempts = case when asked > :seen then attempts else 0 end,
            done = greatest(done, :seen),
            asked = case when asked <= :seen and cast(:wake as timestamptz) is not null
@@ -79,7 +97,7 @@ _FINISH = text("""
     where dossier = :code and fence = :fence
 """)
 _POSTPONE = text("""
-    update outbox set lease_owner = null, lease_until = null, last_error = :error,
+    update outbox set lease_owner = null, lease_until = null, last_error = :error, deaths = 0,
            done = case when :given_up then greatest(done, :asked) else done end,
            asked = case when :given_up and asked <= :asked and cast(:wake as timestamptz) is not null
                         then asked + 1 else asked end,
@@ -97,12 +115,38 @@ class Lease:
     fence: int
     asked: int
     attempts: int
+    #: How many workers running died, or were silent for too long, while they were at it.
+    deaths: int = 0
 
 
-def take(owner: str, room: int) -> list[Lease]:
-    """Return leases on up to `room` dossiers that are due and that nobody else is at; none in maintenance (OPS-01)."""
+def take(owner: str, room: int, *, idle: bool = True) -> list[Lease]:
+    """
+    Return leases on up to `room` dossiers that are due and that nobody else is at; none in maintenance (OPS-01).
+
+    A dossier whose workers died at it twice running is taken alone, so that it drags no other with it: by somebody
+    `idle`, who takes nothing else meanwhile; whoever is not takes nothing until their hands are empty. After
+    `HOSO_WORKER_DEATHS` it waits for a person.
+    """
     with services().database.transaction() as session:
+        suspects = _suspects(session)
+        if suspects and not idle:
+            return []
+        if suspects:
+            return _leases(session, _TAKE_ONE, owner=owner, code=suspects[0])
         return _leases(session, _TAKE, owner=owner, room=room, in_batches=[str(one) for one in IN_BATCHES])
+
+
+def _suspects(session: Session) -> list[str]:
+    """Return the dossiers that are to be taken alone; those that more workers died at than is allowed are given up."""
+    found = [row.dossier for row in session.connection().execute(_SUSPECTS)]
+    if not found:
+        return []
+    most = services().settings.worker_deaths
+    error = f"{NEEDS_ATTENTION}{most} workers running died while they carried it"
+    session.connection().execute(_PARK, {"codes": found, "most": most, "error": error})
+    query = select(OutboxRow.dossier).where(col(OutboxRow.dossier).in_(found), col(OutboxRow.deaths) > 0)
+    left = set(session.exec(query))
+    return [code for code in found if code in left]
 
 
 def take_one(owner: str, code: str) -> Lease | None:
@@ -112,7 +156,11 @@ def take_one(owner: str, code: str) -> Lease | None:
 
 
 def take_these(owner: str, codes: Sequence[str]) -> dict[str, Lease]:
-    """Return leases on those of some dossiers, due or not, that nobody else is at, by their codes."""
+    """
+    Return leases on those of some dossiers, due or not, that nobody else is at, by their codes.
+
+    A dossier whose workers died at it twice running is not among them: it is carried alone.
+    """
     with services().database.transaction() as session:
         return {one.code: one for one in _leases(session, _TAKE_THESE, owner=owner, codes=list(codes))}
 
@@ -215,7 +263,7 @@ def take_away(session: Session, code: str) -> str | None:
     row = session.get(OutboxRow, code, with_for_update=True)
     if row is None or row.lease_owner is None:
         return None
-    held_by, row.lease_owner, row.lease_until = row.lease_owner, None, None
+    held_by, row.lease_owner, row.lease_until, row.deaths = row.lease_owner, None, None, 0
     row.fence += 1  # What the worker still does under its own fence changes nothing here.
     session.add(row)
     session.flush()
@@ -226,4 +274,7 @@ def _leases(session: Session, statement: object, **values: object) -> list[Lease
     """Run one of the statements that take leases."""
     values["seconds"] = services().settings.lease_seconds
     rows = session.connection().execute(statement, values)  # type: ignore[call-overload]
-    return [Lease(code=r.dossier, fence=r.fence, asked=r.asked, attempts=r.attempts) for r in rows]
+    return [
+        Lease(code=r.dossier, fence=r.fence, asked=r.asked, attempts=r.attempts, deaths=r.deaths)
+        for r in rows
+    ]

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -200,6 +200,8 @@ class OutboxRow(SQLModel, table=True):
     lease_until: datetime | None = moment()
     fence: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     last_error: str | None = None
+    #: How many workers running died, or were silent beyond their lease, while they were at it.
+    deaths: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     #: Until then the office's batches carry this dossier, and no warm worker takes it; empty: it is no batch's.
     batch_until: datetime | None = moment()
 

@@ -31,6 +31,9 @@ EFFECTS = (
     ("infra.timestamp.http", "HttpTimestamps", "stamp"),
 )
 
+#: Where processes are given only so much memory (cgroups of the first version; root only).
+MEMORY = Path("/sys/fs/cgroup/memory")
+
 
 class Moments:
     """Where a worker may die: it looks for a file that names the moment, and takes it with it."""
@@ -40,6 +43,7 @@ class Moments:
         self._hold = folder / f"hold-{name}"
         self._garble = folder / f"garble-{name}"
         self._told = folder / f"died-{name}"
+        self._poison = folder / "poison"
         self._lock = threading.Lock()
 
     def at(self, moment: str) -> None:
@@ -53,6 +57,18 @@ class Moments:
                 self._hold.with_name(f"held-{self._hold.name}").write_text(moment, encoding="utf-8")
                 while self._hold.exists():
                     time.sleep(0.02)
+
+    def poisoned(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a step that asks for memory without end when it comes to the dossier whose document is poison."""
+
+        @wraps(work)
+        def step(*words: Any, **named: Any) -> Any:
+            with suppress(FileNotFoundError):
+                if words[:1] == (self._poison.read_text(encoding="utf-8"),):
+                    eat()
+            return work(*words, **named)
+
+        return step
 
     def garbled(self, sign: Callable[..., bytes]) -> Callable[..., bytes]:
         """Return what flips one bit of the next signature on its way back from the token, if it is told to."""
@@ -80,6 +96,18 @@ class Moments:
         return watched
 
 
+def eat() -> None:
+    """Take memory until the kernel ends this process, which from now on may have 128 MB more and nothing besides."""
+    group = MEMORY / f"hoso-faults-{os.getpid()}"
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text(str(128 << 20))
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    kept = []
+    while len(kept) < 128:
+        kept.append(os.urandom(8 << 20))
+    raise RuntimeError("the kernel gave a gigabyte to whoever may have 128 MB")
+
+
 def watch(moments: Moments) -> None:
     """Put the moments into every step, every effect, every commit and the end of every leg."""
     from importlib import import_module
@@ -91,7 +119,7 @@ def watch(moments: Moments) -> None:
     plain_step = running.step
 
     def step(work: Callable[..., Any], *, name: str, run_name: str) -> Any:
-        return plain_step(moments.around(f"step:{name}", work), name=name, run_name=run_name)
+        return plain_step(moments.poisoned(moments.around(f"step:{name}", work)), name=name, run_name=run_name)
 
     running.step = step  # type: ignore[assignment]
     for module, class_name, method in EFFECTS:
