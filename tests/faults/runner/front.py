@@ -119,7 +119,9 @@ def watch(moments: Moments) -> None:
     plain_step = running.step
 
     def step(work: Callable[..., Any], *, name: str, run_name: str) -> Any:
-        return plain_step(moments.poisoned(moments.around(f"step:{name}", work)), name=name, run_name=run_name)
+        return plain_step(
+            moments.poisoned(moments.around(f"step:{name}", work)), name=name, run_name=run_name
+        )
 
     running.step = step  # type: ignore[assignment]
     for module, class_name, method in EFFECTS:

@@ -34,7 +34,9 @@ def poison(scene: Scene) -> str:
     file.write_text(life.code, encoding="utf-8")
     moved = _entries_of_others(scene, life.code)
     try:
-        if not life.act("receive", life.code, *life.paid(), *life.originals(), done=("Received", "Certified")):
+        if not life.act(
+            "receive", life.code, *life.paid(), *life.originals(), done=("Received", "Certified")
+        ):
             return ""
         query = f"select 1 from outbox where dossier = %s and last_error like '{_PARKED}'"
         parked = site.wait_for(lambda: site.ask(query, life.code), _PATIENCE)
