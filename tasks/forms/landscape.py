@@ -18,6 +18,9 @@ from tasks.forms.printing import printed_date
 #: The field that the agency signs.
 FIELD = "agency"
 
+#: The page's height and its margins, in millimetres; `landscape.typ` has the same.
+_HEIGHT, _TOP, _LEFT = 210.0, 20.0, 20.0
+
 _IMPORTS = tuple(Path(__file__).with_name(name) for name in ("layout.typ", "landscape.typ"))
 
 
@@ -35,6 +38,7 @@ def landscape_page(
 
     The same input gives the same bytes.
     """
+    size = office.seal.diameter_mm
     page = typeset(
         template,
         values={
@@ -42,14 +46,12 @@ def landscape_page(
             "date": printed_date(local(made_at)),
             "title": title,
             "period": period,
+            "seal": size,
             **values,
         },
         images={},
         date=local(made_at),
         imports=_IMPORTS,
     )
-    size = office.seal.diameter_mm
-    return place_fields(
-        page,
-        [FieldPlace(name=FIELD, page=0, rect=Rect(left=38.0, bottom=196.0 - size, width=size, height=size))],
-    )
+    rect = Rect(left=_LEFT, bottom=_HEIGHT - _TOP - size, width=size, height=size)
+    return place_fields(page, [FieldPlace(name=FIELD, page=0, rect=rect)])

@@ -336,6 +336,46 @@ def test_org_06_an_office_of_this_system_gets_it_without_the_axis(
     assert two.a.chain(code) == ["01", "03"]
 
 
+def test_org_06_offices_of_one_system_know_each_others_certificates_without_the_directory(
+    two: Two, tmp_path: Path, form: bytes
+) -> None:
+    with using(two.a.parts):
+        here, there = (Office(world=two.a.world, code=two.a.world.office()) for _ in range(2))
+    names = tmp_path / "names.csv"
+    names.write_text(f"Mã định danh;Tên cơ quan;Chứng thư số\n{there.code};Tên khác;{'0' * 64}\n")
+    two.a.type("organisations", "--import", names, by="an")
+    code = here.letter(there.code, tmp_path, here.signed(form)).json["code"]
+    here.post()
+    (came,) = there.inbox()
+    there.type("return", came["code"], "--why", why(tmp_path, "Gửi nhầm cơ quan"))
+    here.post()
+    assert here.chain(code) == ["01", "02"], "the sender sees what became of it"
+    assert (here.inbox("--aside"), there.inbox("--aside")) == ([], [])
+
+
+def test_org_06_a_package_in_an_offices_name_with_a_certificate_that_is_not_its_own_is_kept_aside(
+    two: Two, tmp_path: Path, form: bytes
+) -> None:
+    with using(two.a.parts):
+        here, there = (Office(world=two.a.world, code=two.a.world.office()) for _ in range(2))
+    names = tmp_path / "names.csv"
+    names.write_text(f"Mã định danh;Tên cơ quan\n{there.code};Tên khác\n{here.code};Tên này\n")
+    two.a.type("organisations", "--import", names, by="an")
+    code = here.letter(there.code, tmp_path, here.signed(form)).json["code"]
+    with using(two.a.parts):
+        two.a.world.put(
+            "update certificate set revoked_at = clock_timestamp() + interval '1 hour' where sha256 = :c",
+            c=here.certificate(),
+        )
+    here.post()
+    assert there.inbox() == []
+    (aside,) = there.inbox("--aside")
+    assert "M.edXMLHeader.Signature.KeyInfo" in aside["faults"][0]
+    here.post()
+    (arrived, returned) = here.show(code)["statuses"]
+    assert (arrived["code"], returned["code"]) == ("01", "02"), "its sender is told why"
+
+
 def test_each_night_what_the_axis_lost_is_sent_again_under_its_old_key(
     two: Two, tmp_path: Path, pdf: bytes
 ) -> None:
