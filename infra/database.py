@@ -7,7 +7,7 @@ by is PostgreSQL's own, so that all machines of an office agree on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,25 +22,26 @@ from sqlalchemy.orm import configure_mappers
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
+from infra.advisory import give_back, take, take_free
 from infra.clock import elapsed
 from infra.errors import Unavailable
 from infra.release import newest_revision
 from infra.settings import Settings, read_secret
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
 #: SQLSTATE classes that time cures: connection trouble, rolled back by contention, shutting down.
 _CURED_BY_TIME = ("08", "40", "53", "57")
 #: After so many seconds without use a connection is tried before it is used.
 _IDLE = 1.0
+#: Where the session of a `together` keeps what is to be written when all its parts are done.
+AT_END = "at end"
 #: For so many seconds PostgreSQL's clock is carried on from its last answer.
 _CARRIED = 0.5
 #: An answer that took longer, in seconds, is not carried on.
 _QUICK = 0.005
-#: SQLSTATE of a lock that was not had in time.
-_NOT_HAD = "55P03"
 
 
 def connection_url(url: str, password_file: Path) -> URL:
@@ -106,8 +107,12 @@ class Database:
             return
         with _translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             token = self._shared.set(session)
+            at_end: list[Callable[[Session], None]] = []
+            session.info[AT_END] = at_end
             try:
                 yield
+                for write in at_end:
+                    write(session)
             finally:
                 self._shared.reset(token)
 
@@ -121,15 +126,28 @@ class Database:
         and is not what makes an effect happen once. Raises `Unavailable`.
         """
         with _translated(), self._engine.connect() as connection:
-            held = _take(connection, name, patience)
+            held = take(connection, name, patience)
             try:
                 yield held
             finally:
                 if held:
-                    _give_back(connection, name)
+                    give_back(connection, [name])
+
+    @contextmanager
+    def locked_these(self, names: Sequence[str]) -> Iterator[set[str]]:
+        """Hold as `locked` does those of some names that nobody else holds, without waiting; yields which."""
+        with _translated(), self._engine.connect() as connection:
+            held = take_free(connection, names)
+            try:
+                yield set(held)
+            finally:
+                give_back(connection, held)
 
     def now(self) -> datetime:
         """Return PostgreSQL's time, so that a `Database` serves as the office's clock."""
+        known = _carried_on(self._engine)
+        if known is not None:
+            return known
         shared = self._shared.get()
         if shared is not None:
             with _translated():
@@ -183,36 +201,6 @@ def _translated() -> Iterator[None]:
         raise
 
 
-def _take(connection: Connection, name: str, patience: float) -> bool:
-    """Try to hold a name on this connection; the transaction ends at once, the lock stays."""
-    had = connection.execute(text("select pg_try_advisory_lock(hashtextextended(:n, 0))"), {"n": name})
-    held = bool(had.scalar_one())
-    if held or patience <= 0:
-        connection.commit()
-        return held
-    wait = f"{int(patience * 1000)}ms"
-    connection.execute(text("select set_config('lock_timeout', :wait, true)"), {"wait": wait})
-    try:
-        connection.execute(text("select pg_advisory_lock(hashtextextended(:n, 0))"), {"n": name})
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _NOT_HAD:
-            raise
-        connection.rollback()
-        return False
-    connection.commit()
-    return True
-
-
-def _give_back(connection: Connection, name: str) -> None:
-    """Free a name; a connection that broke has freed it already, and goes to nobody else."""
-    try:
-        connection.rollback()
-        connection.execute(text("select pg_advisory_unlock(hashtextextended(:n, 0))"), {"n": name})
-        connection.commit()
-    except DBAPIError:
-        connection.invalidate()
-
-
 def now(session: Session) -> datetime:
     """
     Return PostgreSQL's present moment (not the start of the transaction), in UTC.
@@ -221,15 +209,22 @@ def now(session: Session) -> datetime:
     by a few milliseconds at most, and never ahead. Time told by one process never runs backwards.
     """
     connection = session.connection()
+    known = _carried_on(connection.engine)
+    if known is not None:
+        return known
     asked = elapsed()
-    known = _heard.get(connection.engine)
-    if known is not None and asked - known[1] < _CARRIED:
-        return known[0] + timedelta(seconds=asked - known[1])
     said = cast("datetime", connection.execute(text("select clock_timestamp()")).scalar_one())
     moment, came = said.astimezone(UTC), elapsed()
     if came - asked < _QUICK:
         _heard[connection.engine] = moment, came
     return moment
+
+
+def _carried_on(engine: Engine) -> datetime | None:
+    """Return the moment by PostgreSQL's last answer, if that is fresh enough to be carried on."""
+    known = _heard.get(engine)
+    passed = elapsed() - known[1] if known is not None else _CARRIED
+    return known[0] + timedelta(seconds=passed) if known is not None and passed < _CARRIED else None
 
 
 #: What PostgreSQL said last of the time, and when that was by this machine.

@@ -69,7 +69,9 @@ from tasks.people.desk import hash_of_token
 from tasks.people.logins import open_login
 from tasks.people.persons import load_people, works_here
 from tasks.signing.authorising import Signer
+from tasks.signing.lists import Listed
 from tasks.signing.steps import sign_original, validate
+from tasks.signing.together import Wanted, sign_together
 
 if TYPE_CHECKING:
     from tests.conftest import Authority
@@ -642,3 +644,8 @@ def running(root: Path, authority: Authority) -> Iterator[World]:
         parts.database.close()
     finally:
         down(root, patience=1)
+
+
+def together(signer: Signer) -> Callable[[Sequence[Listed]], list[bool | BaseException | None]]:
+    """Return what signs some documents of a list by one signer, as the command does."""
+    return lambda some: sign_together([Wanted(d.dossier, d.original, d.sha256) for d in some], signer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,7 @@ from tasks.dossier.moves import Actor
 from tasks.people.acting import scope
 from tasks.people.desk import logged_in
 from tasks.signing import acts
-from tasks.signing.lists import SignList, SignOutcome
+from tasks.signing.lists import Listed, SignList, SignOutcome
 from tasks.signing.outcomes import outcome_of, results_of
 
 OfficeOption = Annotated[str, typer.Option("--office", help="Code of the office (default: yours).")]
@@ -149,7 +149,7 @@ def _of_today(chosen: SignList, me: Actor, *, as_json: bool) -> SignList:
 def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_json: bool) -> None:
     """Unlock the key for one list, sign it, and print what became of each document."""
     from tasks.signing.keys import official_key, types_on_a_pad
-    from tasks.signing.steps import sign_original
+    from tasks.signing.together import Wanted, sign_together
 
     official = me.staff
     on_pad = types_on_a_pad(me.office, official)
@@ -169,11 +169,10 @@ def _sign(digest: str, me: Actor, ask: Callable[[], str], *, last_try: bool, as_
                 outcomes.append(outcome)
                 done(len(outcomes))
 
-            acts.sign_list(
-                chosen,
-                lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256),
-                told=told,
-            )
+            def sign(some: Sequence[Listed]) -> list[bool | BaseException | None]:
+                return sign_together([Wanted(d.dossier, d.original, d.sha256) for d in some], key)
+
+            acts.sign_list(chosen, sign, told=told)
     except (HosoError, KeyboardInterrupt) as error:
         acts.tell_refused_unlock(chosen, error)
         if outcomes:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 
 import rfc8785
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session as SqlSession
+from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session, col, select
 
 from infra.chance import random_bytes
+from infra.database import AT_END
 from infra.errors import Broken
 from infra.history import Entry, Json, commit_to, subject_hash, write_entry
 from infra.history.tables import HistoryEntry, HistoryPayload
@@ -24,47 +26,97 @@ _HOLD_HEAD = text("""
     with head as materialized (select log, size, leaf_hash from history_head for update)
     select log, size, leaf_hash, clock_timestamp() as moment from head
 """)
-#: One statement for both: a second one would cost as much as all the rest.
+#: One statement for all: a second one would cost as much as all the rest.
 _APPEND = text("""
-    with moved as (update history_head set size = cast(:position as bigint) + 1, leaf_hash = :leaf_hash)
+    with moved as (update history_head set size = size + :count, leaf_hash = :leaf_hash)
     insert into history_entry (position, leaf_hash, entry, subject, at)
-    values (:position, :leaf_hash, :entry, :subject, :at)
+    select position, leaf_hash, entry, subject, :at from unnest(
+        cast(:positions as bigint[]), cast(:leaf_hashes as bytea[]),
+        cast(:entries as bytea[]), cast(:subjects as bytea[])
+    ) as told (position, leaf_hash, entry, subject)
 """)
+#: Where a session that many parts share keeps what they told, until all of it is written.
+_TOLD = "told"
 
 
 def record(
     session: Session, subject: str, facts: Mapping[str, Json], *, private: Mapping[str, Json] | None = None
-) -> Entry:
+) -> None:
     """
-    Append one entry about `subject` and return it; it is kept exactly when the transaction is.
+    Append one entry about `subject`; it is kept exactly when the transaction is.
 
     Positions have no gap: the head row is locked until the transaction ends, so keep what follows
-    short. `private` goes into an erasable row; the entry holds only its salted commitment.
+    short. What the parts of one transaction tell together (`Database.together`) is written in order at its end, so
+    that the head is locked once and briefly; a part that is undone has told nothing. `private` goes into an erasable
+    row; the entry holds only its salted commitment.
     """
     facts = dict(facts)
     if private:
         facts["commit"] = _keep_private(session, subject, private).hex()
     session.flush()  # What it tells of comes first, so that a row that is refused leaves no entry half made.
+    at_end = session.info.get(AT_END)
+    if at_end is None:
+        _append(session, [(subject, facts)])
+        return
+    if _TOLD not in session.info:
+        session.info[_TOLD] = []
+        at_end.append(write_what_was_told)
+    session.info[_TOLD].append((subject, facts))
+
+
+def write_what_was_told(session: SqlSession) -> None:
+    """Write what the parts of a shared transaction have told so far, for whoever reads the history in it."""
+    told = session.info.get(_TOLD)
+    if told:
+        _append(session, told)
+        told.clear()
+
+
+def _append(session: SqlSession, told: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+    """Write entries behind the last one, with the time at which the head was had."""
     connection = session.connection()
     head = connection.execute(_HOLD_HEAD).one_or_none()
     if head is None:
         raise Broken("the history has no head row; the database was not migrated")
     at = head.moment.astimezone(UTC)
-    entry = write_entry(log=head.log, position=head.size, previous=bytes(head.leaf_hash), at=at, facts=facts)
-    row = {
-        "position": entry.position,
-        "leaf_hash": entry.leaf_hash,
-        "entry": entry.content,
-        "subject": subject_hash(subject),
+    position, previous = head.size, bytes(head.leaf_hash)
+    written: list[Entry] = []
+    for _subject, facts in told:
+        entry = write_entry(log=head.log, position=position, previous=previous, at=at, facts=facts)
+        written.append(entry)
+        position, previous = position + 1, entry.leaf_hash
+    rows = {
+        "count": len(written),
+        "leaf_hash": previous,
         "at": at,
+        "positions": [entry.position for entry in written],
+        "leaf_hashes": [entry.leaf_hash for entry in written],
+        "entries": [entry.content for entry in written],
+        "subjects": [subject_hash(subject) for subject, _ in told],
     }
-    connection.execute(_APPEND, row)
+    connection.execute(_APPEND, rows)
     if log.isEnabledFor(logging.INFO):
-        _say_when_kept(session, entry, facts)
-    return entry
+        for entry, (_, facts) in zip(written, told, strict=True):
+            _say_when_kept(session, entry, facts)
 
 
-def _say_when_kept(session: Session, entry: Entry, facts: Mapping[str, Json]) -> None:
+def _mark(session: SqlSession, part: SessionTransaction) -> None:
+    """Remember how much was told before a part of a shared transaction begins."""
+    if part.nested and AT_END in session.info:
+        session.info[part] = len(session.info.get(_TOLD, ()))
+
+
+def _untell(session: SqlSession, part: SessionTransaction) -> None:
+    """Forget what a part told that is undone."""
+    if part.nested and part in session.info:
+        del session.info.get(_TOLD, [])[session.info.pop(part) :]
+
+
+event.listen(SqlSession, "after_transaction_create", _mark)
+event.listen(SqlSession, "after_soft_rollback", _untell)
+
+
+def _say_when_kept(session: SqlSession, entry: Entry, facts: Mapping[str, Json]) -> None:
     """Let the log name an entry once its transaction is kept; after anything was undone, none that came before."""
     if "said" not in session.info:
         session.info["said"] = []
@@ -96,6 +148,7 @@ def _keep_private(session: Session, subject: str, private: Mapping[str, Json]) -
 
 def entries(session: Session, subject: str | None = None) -> list[Entry]:
     """Return the entries of one subject, or all of them, in order."""
+    write_what_was_told(session)
     query = select(HistoryEntry).order_by(col(HistoryEntry.position))
     if subject is not None:
         query = query.where(HistoryEntry.subject == subject_hash(subject))
@@ -113,5 +166,6 @@ def contents(session: Session) -> Iterator[bytes]:
 
 def head(session: Session) -> tuple[int, bytes]:
     """Return how many entries there are and the leaf hash of the last."""
+    write_what_was_told(session)
     row = session.connection().execute(_HEAD).one()
     return row.size, bytes(row.leaf_hash)

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
+from infra.reading import read_once
 from tasks.authority.acts import hold_office, known_person, tell_office
 from tasks.authority.records import person_hash
 from tasks.authority.rules import decide_seal
@@ -82,7 +83,7 @@ def hand_over_seal(
 def seal_keeper(session: Session, office: str) -> SealKeeperRow | None:
     """Return who keeps the token of the agency's seal now, as it was put on record last."""
     query = select(SealKeeperRow).where(SealKeeperRow.office == office).order_by(col(SealKeeperRow.id).desc())
-    return session.exec(query).first()
+    return read_once(session, (SealKeeperRow,), office, lambda: session.exec(query).first())
 
 
 def ask_seal(

@@ -8,7 +8,7 @@ without its move.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -32,7 +32,6 @@ from tasks.dossier.tables import (
     NoticeRow,
     OfficeRow,
     OriginalRow,
-    OutboxRow,
     ProcedureRow,
     StatusReportRow,
 )
@@ -40,6 +39,19 @@ from tasks.dossier.tables import (
 #: Why a dossier is stopped whose originals were all declined, in the words of its letter.
 ALL_DECLINED = "Không còn bản chính nào đủ điều kiện chứng thực trong hồ sơ."
 
+#: One statement for both: each costs a round trip.
+_ASK = text("""
+    with asked as (
+        insert into outbox (dossier, asked, done, asked_at, not_before, attempts, fence)
+        values (:dossier, 1, 0, :moment, :moment, 0, 0)
+        on conflict (dossier) do update
+        set asked = outbox.asked + 1, asked_at = excluded.asked_at, not_before = excluded.not_before,
+            attempts = 0, last_error = null
+    )
+    select pg_notify(:channel, :dossier)
+""")
+#: Where a session keeps the dossiers that it has locked together, by code, and their originals.
+_HELD, _THEIRS = "held", "theirs"
 #: The channel on which PostgreSQL wakes the warm workers.
 WAKE = "hoso_outbox"
 
@@ -92,13 +104,30 @@ def no_such_dossier(code: str) -> Forbidden:
 
 def hold(session: Session, code: str) -> DossierRow:
     """Return a dossier locked until the transaction ends; refuses a code that no dossier has."""
+    held: dict[str, DossierRow] = session.info.get(_HELD, {})
+    if code in held:
+        return held[code]
     check_code(code)
-    dossier = session.exec(select(DossierRow).where(DossierRow.code == code).with_for_update()).one_or_none()
+    query = select(DossierRow).where(DossierRow.code == code).with_for_update()
+    dossier = session.exec(query, execution_options={"populate_existing": True}).one_or_none()
     # What was read of it before it was locked may have changed; what it is judged by stays.
     forget(session, but=(OfficeRow, ProcedureRow))
     if dossier is None:
         raise no_such_dossier(code)
     return dossier
+
+
+def hold_these(session: Session, codes: Collection[str]) -> None:
+    """
+    Lock dossiers until the transaction ends, and read their originals, before anything else is done in it.
+
+    They are locked in the order of their codes, so that whoever wants many of them never waits crosswise.
+    """
+    query = select(DossierRow).where(col(DossierRow.code).in_(codes)).order_by(col(DossierRow.code))
+    held = {dossier.code: dossier for dossier in session.exec(query.with_for_update())}
+    session.info[_HELD] = held
+    # A session forgets rows that nobody refers to.
+    session.info[_THEIRS] = session.exec(select(OriginalRow).where(col(OriginalRow.dossier).in_(codes))).all()
 
 
 def look(session: Session, code: str) -> DossierRow:
@@ -278,24 +307,7 @@ def ask_to_continue(session: Session, code: str) -> None:
 
     Asking ten times is one errand.
     """
-    moment = now(session)
-    row = insert(OutboxRow).values(
-        dossier=code, asked=1, done=0, asked_at=moment, not_before=moment, attempts=0, fence=0
-    )
-    table = OutboxRow.__table__  # type: ignore[attr-defined]
-    session.connection().execute(
-        row.on_conflict_do_update(
-            index_elements=["dossier"],
-            set_={
-                "asked": table.c.asked + 1,
-                "asked_at": moment,
-                "not_before": moment,
-                "attempts": 0,
-                "last_error": None,
-            },
-        )
-    )
-    session.connection().execute(text("select pg_notify(:channel, :code)"), {"channel": WAKE, "code": code})
+    session.connection().execute(_ASK, {"dossier": code, "moment": now(session), "channel": WAKE})
 
 
 def owe_notice(

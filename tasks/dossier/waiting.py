@@ -39,6 +39,21 @@ class Frozen:
         return self.turn.staff
 
 
+def originals_at(session: Session, codes: Collection[str], standing: Standing) -> list[tuple[str, int]]:
+    """Return the originals of some dossiers that have this standing, without dossiers that stand still."""
+    query = (
+        select(OriginalRow.dossier, OriginalRow.ordinal)
+        .join(DossierRow, col(DossierRow.code) == col(OriginalRow.dossier))
+        .where(
+            col(OriginalRow.dossier).in_(codes),
+            OriginalRow.standing == standing,
+            col(DossierRow.stage).not_in(PAUSED),
+        )
+        .order_by(col(OriginalRow.dossier), col(OriginalRow.ordinal))
+    )
+    return list(session.exec(query))
+
+
 def frozen_at(
     session: Session, office: str, *, code: str | None = None, codes: Collection[str] | None = None
 ) -> list[Frozen]:

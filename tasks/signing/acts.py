@@ -24,6 +24,7 @@ from tasks.dossier.moves import Actor, Telling, follow, hold, office_of, origina
 from tasks.dossier.waiting import frozen_at
 from tasks.people.acting import acting_on
 from tasks.signing.lists import (
+    STOPS,
     Listed,
     SignList,
     SignOutcome,
@@ -34,7 +35,7 @@ from tasks.signing.lists import (
     read_list,
     tell_list,
 )
-from tasks.signing.outcomes import find_listed, keep_outcome, outcome_of, put_back, results_of
+from tasks.signing.outcomes import find_listed, keep_outcomes, outcome_of, put_back, results_of
 from tasks.signing.tables import SignListRow
 
 
@@ -134,14 +135,21 @@ def _tell_nobody(_: SignOutcome) -> None:
     """Let outcomes be read from the list that is returned."""
 
 
+#: Signs some documents of a list and returns what became of each: whether it was signed now, or why not.
+Signing = Callable[[Sequence[Listed]], Sequence[bool | BaseException | None]]
+#: How many documents of a list are signed together: what an interruption may have to be taken up again.
+_AT_ONCE = 8
+
+
 def sign_list(
     chosen: SignList,
-    sign_one: Callable[[Listed], bool],
+    sign_these: Signing,
     *,
     told: Callable[[SignOutcome], None] = _tell_nobody,
+    at_once: int = _AT_ONCE,
 ) -> list[SignOutcome]:
     """
-    Sign every document of an unlocked list by `sign_one` and return what became of each.
+    Sign every document of an unlocked list by `sign_these`, some `at_once`, and return what became of each.
 
     A document that changed is left out, one that is refused is set aside, and the rest goes on. A token or
     PIN error stops the list at once: what was not reached is said to be so and can be signed later by the
@@ -150,24 +158,53 @@ def sign_list(
     outcomes: list[SignOutcome] = []
     stopped: BaseException | None = None
     before = results_of(chosen.digest)
-    for listed in chosen.documents:
-        place = (listed.dossier, listed.original)
-        known = before.get(place)
-        if known is not None and known.result == "left out":
-            outcome = known
-        elif stopped is not None:
-            outcome = SignOutcome(
-                dossier=listed.dossier, original=listed.original, result="not reached", why=str(stopped)
-            )
-        else:
-            outcome, stopped = _one(listed, sign_one)
-        keep_outcome(chosen.digest, outcome)
-        outcomes.append(outcome)
-        told(outcome)
+    for start in range(0, len(chosen.documents), at_once):
+        some = chosen.documents[start : start + at_once]
+        known = {d: before.get((d.dossier, d.original)) for d in some}
+        left = {d: one for d, one in known.items() if one is not None and one.result == "left out"}
+        ends, stopped = _signed([d for d in some if d not in left], sign_these, stopped)
+        became = [left[d] if d in left else _outcome(d, ends.get(d), stopped) for d in some]
+        keep_outcomes(chosen.digest, became)
+        for outcome in became:
+            outcomes.append(outcome)
+            told(outcome)
     _tell_ended(chosen, ended=stopped is None)
     if isinstance(stopped, WrongPin | PinLocked | KeyboardInterrupt):
         raise stopped
     return outcomes
+
+
+def _signed(
+    some: Sequence[Listed], sign_these: Signing, stopped: BaseException | None
+) -> tuple[dict[Listed, bool | BaseException | None], BaseException | None]:
+    """Sign some documents unless the list is stopped; return what became of each, and what stops the list now."""
+    if stopped is not None or not some:
+        return {}, stopped
+    try:
+        ends = dict(zip(some, sign_these(some), strict=True))
+    except (Unavailable, KeyboardInterrupt) as error:
+        # What was stored of them before is found by the next run of the list.
+        return {}, error
+    return ends, next((end for end in ends.values() if isinstance(end, STOPS)), None)
+
+
+def _outcome(listed: Listed, end: bool | BaseException | None, stopped: BaseException | None) -> SignOutcome:
+    """Return what is kept of how one document ended; raises an error that nobody foresaw."""
+
+    def ended(result: str, why: str = "") -> SignOutcome:
+        return SignOutcome(dossier=listed.dossier, original=listed.original, result=result, why=why)
+
+    if isinstance(end, bool):
+        return ended("signed" if end else "signed before")
+    if end is None or isinstance(end, STOPS):
+        why = end or stopped
+        return ended("not reached", "it was interrupted" if isinstance(why, KeyboardInterrupt) else str(why))
+    if isinstance(end, Forbidden):
+        # What is not what was reviewed any more is left out; anything else is a rule's refusal.
+        return ended("left out" if end.rule in ("SIG-12", "DOS-06") else "refused", str(end))
+    if isinstance(end, Broken):
+        return ended("refused", str(end))
+    raise end
 
 
 def _tell_ended(chosen: SignList, *, ended: bool) -> None:
@@ -183,25 +220,6 @@ def _tell_ended(chosen: SignList, *, ended: bool) -> None:
         counts = Counter(document.result.replace(" ", "_") for document in outcome.documents)
         more: dict[str, Json] = {"outcome": {"sha256": outcome.sha256}, "results": dict(counts)}
         tell_list(session, row.office, "list:ended", by, row.digest, row.body, more)
-
-
-def _one(listed: Listed, sign_one: Callable[[Listed], bool]) -> tuple[SignOutcome, BaseException | None]:
-    """Sign one document; the second value is set when the fault is the token's or a service's."""
-
-    def ended(result: str, why: str = "") -> SignOutcome:
-        return SignOutcome(dossier=listed.dossier, original=listed.original, result=result, why=why)
-
-    try:
-        return ended("signed" if sign_one(listed) else "signed before"), None
-    except (WrongPin, PinLocked, Unavailable) as error:
-        return ended("not reached", str(error)), error
-    except KeyboardInterrupt as error:
-        return ended("not reached", "it was interrupted"), error
-    except Forbidden as error:
-        # What is not what was reviewed any more is left out; anything else is a rule's refusal.
-        return ended("left out" if error.rule in ("SIG-12", "DOS-06") else "refused", str(error)), None
-    except Broken as error:
-        return ended("refused", str(error)), None
 
 
 def leave_out(code: str, ordinal: int, reason: str, *, by: Actor) -> None:
@@ -231,5 +249,5 @@ def leave_out_of(chosen: SignList, which: str, reason: str, *, by: Actor) -> Sig
     listed = find_listed(chosen, which)
     leave_out(listed.dossier, listed.original, reason, by=by)
     outcome = SignOutcome(dossier=listed.dossier, original=listed.original, result="left out", why=reason)
-    keep_outcome(chosen.digest, outcome)
+    keep_outcomes(chosen.digest, [outcome])
     return outcome

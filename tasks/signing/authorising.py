@@ -103,7 +103,8 @@ def signed_fields(session: Session, original: OriginalRow) -> list[str]:
 
 def key_is_registered(session: Session, office: str, signer: Signer) -> None:
     """Refuse a certificate that is not this person's, or the agency's, at this office, or not active now."""
-    row = session.get(CertificateRow, sha256(signer.token.certificate).hexdigest())
+    which = sha256(signer.token.certificate).hexdigest()
+    row = read_once(session, (CertificateRow,), which, lambda: session.get(CertificateRow, which))
     if row is None or row.office != office or row.holder != signer.staff:
         raise Forbidden(
             f"the certificate in use does not belong to {signer.staff or 'the agency'} of {office}.",

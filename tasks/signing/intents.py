@@ -8,6 +8,7 @@ of this step will be stored. A refusal is an entry in the history too.
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
@@ -18,8 +19,10 @@ from infra.database import now
 from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.history.keeping import unstamped_since
+from infra.history.tables import HistoryCheckpoint
 from infra.pdf.evidence import must_be_in_force
 from infra.pdf.signing import check_certificate
+from infra.reading import read_once
 from infra.services import services
 from tasks.authority.records import signing_actor
 from tasks.authority.values import Decision
@@ -37,6 +40,7 @@ from tasks.dossier.moves import (
     tell,
 )
 from tasks.dossier.offices import OfficeData
+from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import frozen_of
 from tasks.dossier.tables import OriginalRow
 from tasks.evidence.standing import doubt_about
@@ -74,6 +78,18 @@ class Intent:
     number: int = 1
     #: Whether an earlier try stored the signed bytes already, so that the token is not asked.
     stored: bool = False
+    #: Whether nothing but checking stands between this signature and the release.
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What is known of those who have signed already, and of whoever signs now, as of a moment ago."""
+
+    #: Certificates (DER) of ours.
+    ours: list[bytes]
+    #: Why one of them may not be relied on.
+    doubt: Forbidden | None
 
 
 def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Intent | None:
@@ -83,12 +99,30 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
     Whoever calls holds the name of the original (`name_of`), so a try that is still open belongs to
     somebody who died: what it stored is taken over, and if it stored nothing, the history says so.
     """
+    return intend_after(code, ordinal, signer, expected, ask_before([(code, ordinal)], signer)[code, ordinal])
+
+
+def ask_before(places: Sequence[tuple[str, int]], signer: Signer) -> dict[tuple[str, int], Before]:
+    """
+    Ask about the certificates of some originals, by code and ordinal, before anything is locked.
+
+    A responder may take its time. Raises what `doubt_about` raises when nobody answers.
+    """
+    with services().database.together():
+        found = {place: _certificates_before(*place) for place in places}
+    return {
+        place: Before(ours=ours, doubt=doubt_about([*theirs, *ours, signer.token.certificate]))
+        for place, (theirs, ours) in found.items()
+    }
+
+
+def intend_after(
+    code: str, ordinal: int, signer: Signer, expected: str | None, before: Before
+) -> Intent | None:
+    """Do what `intend` does once the certificates were asked about."""
     parts = services()
     certificate = sha256(signer.token.certificate).hexdigest()
     refusal: Forbidden | None = None
-    # Asked now, and not while the dossier is locked: a responder may take its time.
-    theirs, ours = _certificates_before(code, ordinal)
-    doubt = doubt_about([*theirs, *ours, signer.token.certificate])
     with parts.database.transaction() as session:
         _history_is_stamped(session)
         dossier = hold(session, code)
@@ -106,11 +140,11 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
             check_certificate(
                 signer.token.certificate, anchors=parts.anchors, chain=parts.chain, at=now(session)
             )
-            if doubt is not None:
-                raise doubt
+            if before.doubt is not None:
+                raise before.doubt
             if procedure.evidence.release != "B" and not procedure.evidence.stamps_each_signature:
                 # One time-stamp for all comes at the end; who has ended before it is not proved any more.
-                for one in ours:
+                for one in before.ours:
                     must_be_in_force(one, at=now(session), signed="who signed before")
         except Forbidden as error:
             refusal = error
@@ -143,6 +177,9 @@ def intend(code: str, ordinal: int, signer: Signer, expected: str | None) -> Int
                 number=row.tries,
                 stored=stored,
                 decision=decision,
+                last=signer.role == "agency"
+                and procedure.evidence.release == "B"
+                and not foreign_in(session, original),
             )
     raise refusal
 
@@ -173,10 +210,22 @@ def _certificates_before(code: str, ordinal: int) -> tuple[list[bytes], list[byt
         return [*map(b64decode, theirs)], list(ours)
 
 
+def _is_last(session: Session, original: OriginalRow, procedure: Procedure, signer: Signer) -> bool:
+    """Whether nothing is added to a document of ours after the signature of this signer."""
+    return signer.role == "agency" and procedure.evidence.release == "B" and not foreign_in(session, original)
+
+
+def foreign_in(session: Session, original: OriginalRow) -> int:
+    """Return how many signatures of another agency the document of an original brought."""
+    frozen = frozen_of(session, original)
+    return int(frozen.facts.get("foreign", 0)) if frozen is not None else 0
+
+
 def _history_is_stamped(session: Session) -> None:
     """Sign nothing while the history has been without a time-stamp for too long; looking at it goes on."""
     hours = services().settings.history_stamp_hours
-    since = unstamped_since(session) if hours else None
+    kinds = (HistoryCheckpoint,)
+    since = read_once(session, kinds, "since", lambda: unstamped_since(session)) if hours else None
     if since is not None and now(session) - since > timedelta(hours=hours):
         raise Unavailable(
             f"the history has had no time-stamped checkpoint since {local(since):%Y-%m-%d %H:%M}; nothing is "

@@ -12,12 +12,16 @@ from typing import Any
 import rfc8785
 from sqlmodel import Session, col, select
 
-from infra.errors import Broken, Forbidden
+from infra.errors import Broken, Forbidden, Unavailable
 from infra.history import Json
 from infra.history.recording import record
+from infra.token import PinLocked, WrongPin
 from tasks.dossier.moves import Actor
 from tasks.people.acting import Scope, scope
 from tasks.signing.tables import SignListRow
+
+#: What concerns every document that is to be signed, so that nobody goes on to the next.
+STOPS = (WrongPin, PinLocked, Unavailable, KeyboardInterrupt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

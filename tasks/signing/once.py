@@ -79,6 +79,11 @@ def sign_once(task: Once, signer: Signer) -> bool:
     `Broken` when what the token gave does not verify or the document is not the one that was intended; the
     history says so.
     """
+    return task.keep(*make_once(task, signer))
+
+
+def make_once(task: Once, signer: Signer) -> tuple[bytes, SignatureFound]:
+    """Return the one signed revision that was intended, stored and checked, and what is to be kept of it."""
     work = services().work
     with _told_when_it_fails(task, signer):
         previous = work.get(task.document_key)
@@ -94,7 +99,7 @@ def sign_once(task: Once, signer: Signer) -> bool:
     if signed != made:
         task.tell_end("unused", {"cause": "another was stored first"})
         found = _check(task, signer, previous, signed)
-    return task.keep(signed, found)
+    return signed, found
 
 
 def _make(task: Once, signer: Signer, previous: bytes) -> bytes:

@@ -8,7 +8,7 @@ with. The hash of the whole stands in the history at the end of every run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -87,15 +87,16 @@ def results_of(digest: str) -> Mapping[tuple[str, int], SignOutcome]:
         }
 
 
-def keep_outcome(digest: str, outcome: SignOutcome) -> None:
-    """Keep what became of one document. Keeping the same again, or that it was signed before, changes nothing."""
-    result = "signed" if outcome.result == "signed before" else outcome.result
+def keep_outcomes(digest: str, outcomes: Sequence[SignOutcome]) -> None:
+    """Keep what became of documents. Keeping the same again, or that one was signed before, changes nothing."""
     with services().database.transaction() as session:
-        row = _row(session, digest, outcome.dossier, outcome.original)
-        if row.result in (result, "signed"):
-            return
-        row.result, row.why, row.ended_at = result, outcome.why, now(session)
-        session.add(row)
+        for outcome in outcomes:
+            result = "signed" if outcome.result == "signed before" else outcome.result
+            row = _row(session, digest, outcome.dossier, outcome.original)
+            if row.result in (result, "signed"):
+                continue
+            row.result, row.why, row.ended_at = result, outcome.why, now(session)
+            session.add(row)
 
 
 def put_back(session: Session, digest: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlmodel import Session, col, select
 
 from infra.database import now
@@ -10,7 +12,7 @@ from infra.history import Json
 from infra.object_store import Stored
 from infra.pdf.checking import EVIDENCE_ADDED, SignatureFound, signatures_of
 from infra.pdf.evidence import read_evidence
-from infra.pdf.levels import RULES
+from infra.pdf.levels import RULES, Evidence
 from infra.services import services
 from tasks.dossier.lifecycle import Standing
 from tasks.dossier.moves import (
@@ -25,12 +27,12 @@ from tasks.dossier.moves import (
 )
 from tasks.dossier.papers import Paper, finished, keep, sha256_of, stored_as
 from tasks.dossier.register import certify_number
-from tasks.dossier.routes import frozen_of, route_of
-from tasks.dossier.tables import DocumentRow, OriginalRow
+from tasks.dossier.routes import route_of
+from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 from tasks.evidence.rules import reaches
 from tasks.evidence.steps import sources, write_level
 from tasks.signing.authorising import Signer, authorise, same_authority, signed_fields, why
-from tasks.signing.intents import Intent, intend
+from tasks.signing.intents import Intent, foreign_in, intend
 from tasks.signing.once import Once, alone_at, sign_once
 from tasks.signing.tables import SignatureRow
 from tasks.signing.tries import MAY_BE_SIGNED, close_try, name_of, tell_end
@@ -50,10 +52,10 @@ def sign_original(code: str, ordinal: int, signer: Signer, *, expected_sha256: s
     """
     with alone_at(name_of(code, ordinal), f"original {ordinal} of {code}"):
         task = intend(code, ordinal, signer, expected_sha256)
-        return task is not None and sign_once(_once(task, signer), signer)
+        return task is not None and sign_once(once_of(task, signer), signer)
 
 
-def _once(task: Intent, signer: Signer) -> Once:
+def once_of(task: Intent, signer: Signer) -> Once:
     """Return the signature of an original's step as it was intended."""
     # What anybody reads who checks the file alone (`hoso verify`): the capacity that was found just now.
     said = f"Thẩm quyền ký: {', '.join(task.decision.lines)}" if signer.role == "official" else None
@@ -75,6 +77,26 @@ def _once(task: Intent, signer: Signer) -> Once:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A document as it lies in the store, read back and looked at as a whole."""
+
+    sha256: str
+    signatures: list[SignatureFound]
+    evidence: Evidence
+
+
+def look_over(key: str, *, foreign: bool = False) -> Seen:
+    """Read a document back from the store and return what a validator finds in it; `foreign`: of others too."""
+    parts = services()
+    content = parts.work.get(key)
+    return Seen(
+        sha256=sha256_of(content),
+        signatures=signatures_of(content, anchors=parts.anchors, chain=parts.chain),
+        evidence=read_evidence(content, sources(foreign=foreign)),
+    )
+
+
 def validate(code: str, ordinal: int) -> bool:
     """
     Check a sealed document once more as a whole and release it; return whether it was released now.
@@ -82,48 +104,58 @@ def validate(code: str, ordinal: int) -> bool:
     Every signature must be intact, trusted, and of the route, and the level that release needs must
     really be reached (design: levels are stored, not assumed).
     """
-    parts = services()
-    with parts.database.transaction() as session:
-        dossier, original = look(session, code), original_of(session, code, ordinal)
+    with services().database.transaction() as session:
+        original = original_of(session, look(session, code).code, ordinal)
         if original.standing != Standing.SEALED:
             return False
-        procedure = procedure_of(session, dossier)
         document = finished(session, code, ordinal)
-        route = [step.field for step in route_of(session, original, procedure)]
-        frozen = frozen_of(session, original)
-        # Another agency's signatures, which were judged when its result came in and must still hold.
-        foreign = int(frozen.facts.get("foreign", 0)) if frozen is not None else 0
+        foreign = foreign_in(session, original)
     if document is None:
         raise Broken(f"{code}/{ordinal} is sealed but has no sealed document")
-    content = parts.work.get(document.key)
-    found = signatures_of(content, anchors=parts.anchors, chain=parts.chain)
-    evidence = read_evidence(content, sources(foreign=foreign > 0))
-    needed = procedure.evidence.release
-    theirs, ours = found[:foreign], found[foreign:]
-    sound = [s.field for s in ours if s.intact and s.trusted and reaches(s.level, needed)]
-    whole = bool(found) and (found[-1].covers_whole_file or found[-1].changed_after == EVIDENCE_ADDED)
-    whole = whole and all(s.intact for s in theirs)
-    if sound != route or not whole or sha256_of(content) != document.sha256:
-        raise Broken(
-            f"{code}/{ordinal}: the sealed document shows {sound} where {route} is needed at level {needed}"
-        )
-    with parts.database.transaction() as session:
+    return release(code, ordinal, look_over(document.key, foreign=foreign > 0))
+
+
+def release(code: str, ordinal: int, seen: Seen) -> bool:
+    """Release a sealed document that was looked over, if it stands up to it; return whether it was released now."""
+    with services().database.transaction() as session:
         dossier, original = hold(session, code), original_of(session, code, ordinal)
-        if original.standing != Standing.SEALED:
+        document = finished(session, code, ordinal)
+        if original.standing != Standing.SEALED or document is None:
             return False
+        ours = _must_stand_up(session, dossier, original, document, seen)
         original.standing = Standing.VALID
         session.add(original)
-        _write_levels(session, original, found)
-        row = session.get_one(DocumentRow, document.id)
-        write_level(session, row, evidence)
+        _write_levels(session, original, seen.signatures)
+        write_level(session, document, seen.evidence)
         certify_number(session, code, ordinal)
         facts: dict[str, Json] = {
             "original": ordinal,
-            "doc": {"sha256": document.sha256, "size": document.size, "sig_count": len(found)},
+            "doc": {"sha256": document.sha256, "size": document.size, "sig_count": len(seen.signatures)},
             "levels": [s.level for s in ours],
         }
         follow(session, dossier, Telling(event="document:validated", facts=facts))
     return True
+
+
+def _must_stand_up(
+    session: Session, dossier: DossierRow, original: OriginalRow, document: DocumentRow, seen: Seen
+) -> list[SignatureFound]:
+    """Return our signatures of a document; raises `Broken` when it is not what its route and procedure ask for."""
+    procedure = procedure_of(session, dossier)
+    route = [step.field for step in route_of(session, original, procedure)]
+    # Another agency's signatures, which were judged when its result came in and must still hold.
+    foreign = foreign_in(session, original)
+    found, needed = seen.signatures, procedure.evidence.release
+    theirs, ours = found[:foreign], found[foreign:]
+    sound = [s.field for s in ours if s.intact and s.trusted and reaches(s.level, needed)]
+    whole = bool(found) and (found[-1].covers_whole_file or found[-1].changed_after == EVIDENCE_ADDED)
+    whole = whole and all(s.intact for s in theirs)
+    if sound != route or not whole or seen.sha256 != document.sha256:
+        raise Broken(
+            f"{dossier.code}/{original.ordinal}: the sealed document shows {sound} where {route} is needed at"
+            f" level {needed}"
+        )
+    return ours
 
 
 def _write_levels(session: Session, original: OriginalRow, found: list[SignatureFound]) -> None:

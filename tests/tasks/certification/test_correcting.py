@@ -12,16 +12,14 @@ from tasks.certification.scanning import Presented
 from tasks.signing.acts import sign_list, unlock_list, write_list
 from tasks.signing.keys import official_key
 from tasks.signing.steps import sign_original
-from tests.world import PIN, World, small_scan
+from tests.world import PIN, World, small_scan, together
 
 
 def signed(world: World, office: str, digest: str) -> list[str]:
     """Sign a list and return what became of each document."""
     chosen = unlock_list(digest, "ha", at=office)
     with official_key(office, "ha", PIN) as key:
-        done = sign_list(
-            chosen, lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256)
-        )
+        done = sign_list(chosen, together(key))
     return [outcome.result for outcome in done]
 
 

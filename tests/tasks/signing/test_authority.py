@@ -21,7 +21,7 @@ from tasks.dossier.moves import Actor
 from tasks.people.persons import leave, today
 from tasks.signing.acts import sign_list, unlock_list, write_list
 from tasks.signing.steps import sign_original
-from tests.world import World, refused, somebody
+from tests.world import World, refused, somebody, together
 
 SECRETARY = Actor(role="supervisor", staff="thu", post="Chánh Văn phòng")
 
@@ -115,8 +115,9 @@ def test_a_mandate_that_ends_between_two_documents_of_a_list_signs_the_first_onl
         outcome.dossier: outcome
         for outcome in sign_list(
             unlock_list(digest, "ha", at=office),
-            lambda d: sign_original(d.dossier, d.original, signer, expected_sha256=d.sha256),
+            together(signer),
             told=then,
+            at_once=1,
         )
     }
     assert (found[first].result, found[second].result) == ("signed", "refused")

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tasks.signing.keys import official_key
 from tasks.signing.lists import Listed, SignList, SignOutcome
 from tasks.signing.outcomes import outcome_of, results_of
 from tasks.signing.steps import sign_original
-from tests.world import PIN, World, refused
+from tests.world import PIN, World, refused, together
 
 
 @pytest.fixture
@@ -283,22 +284,18 @@ class TestTheOutcome:
         office = world.office()
         world.frozen(office, 3)
         chosen = unlock_list(write_list(office, "ha").digest, "ha", at=office)
-        signed: list[int] = []
+        with official_key(office, "ha", PIN) as key:
+            sign = together(key)
 
-        def one(listed: object) -> bool:
-            if len(signed) == 1:
-                raise KeyboardInterrupt
-            signed.append(1)
-            return sign_original(listed.dossier, listed.original, key, expected_sha256=listed.sha256)  # type: ignore[attr-defined]
+            def interrupted(some: Sequence[Listed]) -> list[bool | BaseException | None]:
+                return [*sign(some[:1]), KeyboardInterrupt(), *[None] * (len(some) - 2)]
 
-        with official_key(office, "ha", PIN) as key, pytest.raises(KeyboardInterrupt):
-            sign_list(chosen, one)
+            with pytest.raises(KeyboardInterrupt):
+                sign_list(chosen, interrupted)
         results = [o.result for o in outcome_of(chosen.digest, "ha", at=office).documents]
         assert results == ["signed", "not reached", "not reached"]
         with official_key(office, "ha", PIN) as key:
-            again = sign_list(
-                chosen, lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256)
-            )
+            again = sign_list(chosen, together(key))
         assert [o.result for o in again] == ["signed before", "signed", "signed"]
         assert [o.result for o in outcome_of(chosen.digest, "ha", at=office).documents] == ["signed"] * 3
 
@@ -316,8 +313,9 @@ class TestTheOutcome:
         with official_key(office, "ha", PIN) as key, pytest.raises(Died):
             sign_list(
                 chosen,
-                lambda d: sign_original(d.dossier, d.original, key, expected_sha256=d.sha256),
+                together(key),
                 told=told,
+                at_once=1,
             )
         assert [known.result for known in results_of(chosen.digest).values()] == ["signed"]
 
@@ -326,14 +324,9 @@ class TestTheOutcome:
         code = world.frozen(office)
         chosen = unlock_list(write_list(office, "ha").digest, "ha", at=office)
 
-        def refuse(_: object) -> bool:
-            raise Forbidden("not now.", rule="AUTH-01", way_out="Ask.")
-
-        def vanish(_: object) -> bool:
-            raise TokenAbsent("gone")
-
-        assert [o.result for o in sign_list(chosen, refuse)] == ["refused"]
-        assert [o.result for o in sign_list(chosen, vanish)] == ["not reached"]
+        refused, gone = Forbidden("not now.", rule="AUTH-01", way_out="Ask."), TokenAbsent("gone")
+        assert [o.result for o in sign_list(chosen, lambda _: [refused])] == ["refused"]
+        assert [o.result for o in sign_list(chosen, lambda _: [gone])] == ["not reached"]
         assert world.originals(code)[0].standing == "certified"
 
 
