@@ -6,12 +6,14 @@ import http.client
 import random
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.faults.checker import trials
 from tests.faults.checker.books import cause_of
 from tests.faults.checker.evidence import Evidence
 from tests.faults.runner.injectors import all_faults
@@ -141,3 +143,71 @@ def test_what_is_broken_is_waited_for_and_wrong() -> None:
     }
     assert cause_of(evidence, dossier) == "broken: KeyError: see the log"
     assert evidence.wrong
+
+
+class _Kept(Evidence):
+    """A checker's view of an office whose tables are empty and whose history says what a test says."""
+
+    entries: list[dict[str, Any]] = []  # type: ignore[assignment]  # noqa: RUF012
+
+    def rows(self, query: str, *values: Any, database: str = "hoso") -> list[dict[str, Any]]:
+        return []
+
+
+POISON = {"codes": ["c"], "parked": True, "others": 3}
+FILE = {
+    "file": "a.pdf",
+    "codes": ["c"],
+    "code": 1,
+    "rule": "INTAKE-03",
+    "left": 0,
+    "said": "No.",
+    "sha256": "aa",
+}
+WRONG = {"by": "cong", "verb": "receive", "event": "dossier:received", "codes": ["c"], "code": 1}
+AGAIN = {"digest": "aa", "before": [2, 2], "after": [2, 2]}
+COPY = {"acknowledged": 5, "size": 6, "entries": 6, "same": True, "at": 9.0, "known": ["c"]}
+DID = {
+    "seq": 1,
+    "event": "dossier:received",
+    "dossier": "c",
+    "actor": {"id_hash": sha256(b"H49.21/cong").hexdigest()},
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "line", "entries", "rule"),
+    [
+        (trials.poison, POISON, [], ""),
+        (trials.poison, {**POISON, "parked": False}, [], "POISON"),
+        (trials.poison, {**POISON, "others": 0}, [], "POISON"),
+        (trials.oversized, FILE, [], ""),
+        (trials.oversized, {**FILE, "code": 4, "rule": ""}, [], ""),
+        (trials.oversized, {**FILE, "code": 0}, [], "SIZES"),
+        (trials.oversized, {**FILE, "rule": ""}, [], "SIZES"),
+        (trials.oversized, {**FILE, "left": 1}, [], "SIZES"),
+        (trials.forbidden, WRONG, [], ""),
+        (trials.forbidden, WRONG, [{**DID, "dossier": "another"}], ""),
+        (trials.forbidden, WRONG, [DID], "RIGHTS"),
+        (trials.forbidden, {**WRONG, "code": 0}, [], "RIGHTS"),
+        (trials.replayed, AGAIN, [], ""),
+        (trials.replayed, {**AGAIN, "after": [2, 3]}, [], "RIGHTS"),
+        (trials.restored, COPY, [], ""),
+        (trials.restored, {**COPY, "size": 4, "entries": 4}, [], "RESTORE"),
+        (trials.restored, {**COPY, "entries": 5}, [], "RESTORE"),
+        (trials.restored, {**COPY, "same": False}, [], "RESTORE"),
+        (trials.restored, {**COPY, "known": []}, [], "RESTORE"),
+    ],
+)
+def test_the_checker_judges_what_was_tried_on_purpose(
+    check: Any, line: dict[str, Any], entries: list[dict[str, Any]], rule: str
+) -> None:
+    evidence = _Kept(Path())
+    evidence.entries = entries
+    acts = [
+        {"kind": "act", "code": 0, "s": 8.0, "codes": ["c"]},
+        {"kind": "act", "code": 0, "s": 10.0, "codes": ["d"]},
+    ]
+    evidence.journal = acts
+    check(evidence, line)
+    assert [said.partition(":")[0] for said in evidence.wrong] == ([rule] if rule else [])

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.faults.checker import books, outside, packages, signatures, watches
+from tests.faults.checker import books, outside, packages, signatures, trials, watches
 from tests.faults.checker.evidence import Evidence
 
 
@@ -29,6 +29,7 @@ def main() -> int:
     found["lease_changes"] = watches.leases(evidence)
     found["history"] = watches.history(evidence, chosen.export)
     found["canaries"] = watches.canaries(evidence)
+    found["trials"] = trials.judge(evidence)
     for line in evidence.told("finding"):
         evidence.blame(
             "RUNNER", json.dumps({k: v for k, v in line.items() if k != "kind"}, ensure_ascii=False)

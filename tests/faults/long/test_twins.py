@@ -1,17 +1,20 @@
 """
 The checker can see: with one protection switched off in a worker's process it finds what that protection prevents.
 
-One office for all. First the product itself goes through the four mishaps, and nothing is wrong; then each twin goes
+One office for all. First the product itself goes through the mishaps, and nothing is wrong; then each twin goes
 through the mishap that its protection is for, and the checker names what happened (`make faults-twins`).
 """
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.runner.injectors.rights import try_out
+from tests.faults.runner.injectors.starved import given_up
 from tests.faults.runner.office import Office
 from tests.faults.runner.people import Life
 from tests.faults.runner.proxy import Message
@@ -108,11 +111,46 @@ def a_token_that_answers_garbage(site: Site, twin: str = "") -> None:
     assert not garble.exists()
 
 
+def a_document_that_is_poison(site: Site, twin: str = "") -> None:
+    """A document takes all the memory that its worker may have, whoever carries it."""
+    worker = Worker(site=site, name="worker-1", twin=twin)
+    with Keeper(site=site, workers=[worker]), Office(site) as office:
+        life, other = somebody(office), somebody(office)
+        assert life.book()
+        neighbour = threading.Thread(target=other.walk_in)
+        neighbour.start()
+        parked, _ = given_up(site, life, patience=75)
+        neighbour.join()
+        assert parked is not bool(twin)
+        assert worker.starts > 3
+        assert life.sign()
+        assert life.wait("Returned")
+        assert other.sign()
+
+
+def somebody_at_the_wrong_desk(site: Site, twin: str = "") -> None:
+    """Who answers the portal receives a dossier at the counter."""
+    with Keeper(site=site, workers=[Worker(site=site, name="worker-1")]), Office(site) as office:
+        life = somebody(office)
+        assert life.book()
+        words = ("receive", life.code, *life.paid(), *life.originals())
+        site.desk_twin = twin
+        try:
+            try_out(site, "cong", "dossier:received", life.code, words)
+        finally:
+            site.desk_twin = ""
+        assert life.act(*words) is not bool(twin)
+        assert life.sign()
+        assert life.wait("Returned")
+
+
 MISHAPS = {
     "idempotency": (a_deposit_whose_answer_is_lost, "PORTAL"),
     "fencing": (a_worker_that_wakes_up_late, "FENCE"),
     "read-back": (a_store_that_keeps_nothing, "PACKAGE"),
     "verification": (a_token_that_answers_garbage, "PDF"),
+    "giving-up": (a_document_that_is_poison, "POISON"),
+    "rights": (somebody_at_the_wrong_desk, "RIGHTS"),
 }
 
 

@@ -48,6 +48,12 @@ class Life:
     _patience: float = 300.0
     _acts: int = field(default=0)
 
+    @classmethod
+    def beside(cls, office: Office, kind: str, scans: Sequence[Path], number: int) -> Life:
+        """Return somebody who comes besides those that the seed gave, because a fault needs a dossier of its own."""
+        chance = office.site.random(kind, number)
+        return cls(office=office, number=number, scans=scans, hostile=(), kind=kind, random=chance)
+
     # Acts -----------------------------------------------------------------------------------------------
 
     def act(self, *words: object, by: str = "mai", done: Sequence[str] = (), **more: Any) -> bool:
@@ -143,6 +149,10 @@ class Life:
     def why(self) -> Path:
         """Write a reason."""
         return self.file("why.txt", "Lý do.")
+
+    def paid(self) -> list[object]:
+        """Return the words for the receipt of the fee."""
+        return ["--paid", f"BL-{self.number}"]
 
     # Openings -------------------------------------------------------------------------------------------
 

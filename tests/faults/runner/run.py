@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -80,15 +81,23 @@ def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> None:
     ]
     ended = threading.Event()
     chosen = [fault for fault in all_faults() if not plan.faults or fault.name in plan.faults]
-    # Workers die all the time, whatever else is broken.
-    deaths, others = (
-        [fault for fault in chosen if (fault.row == "F1") is of_workers] for of_workers in (True, False)
-    )
+    numbers = count(9001)
     throwers = [
         threading.Thread(target=_throw, args=(scene, plan.most, faults, pause, ended), daemon=True)
         for faults, pause, scene in (
-            (deaths, 12.0, Scene(site=site, office=office, keeper=keeper, random=site.random("deaths"))),
-            (others, 2.0, Scene(site=site, office=office, keeper=keeper, random=site.random("faults"))),
+            (
+                [fault for fault in chosen if _hand(fault) == name],
+                pause,
+                Scene(
+                    site=site,
+                    office=office,
+                    keeper=keeper,
+                    random=site.random(name),
+                    scans=scans,
+                    numbers=numbers,
+                ),
+            )
+            for name, pause in (("deaths", 12.0), ("slow", 4.0), ("faults", 2.0))
         )
     ]
     with ThreadPoolExecutor(plan.at_once) as people:
@@ -99,14 +108,19 @@ def _storm(site: Site, office: Office, keeper: Keeper, plan: Plan) -> None:
             done.result()
     ended.set()
     for thrower in throwers:
-        thrower.join(300)
+        thrower.join(400)
 
 
-def _kinds(count: int, chance: random.Random) -> list[str]:
+def _hand(fault: Fault) -> str:
+    """Return which of those who throw faults throws one: workers die all the time, and some faults take minutes."""
+    return "deaths" if fault.row == "F1" else "slow" if fault.slow else "faults"
+
+
+def _kinds(many: int, chance: random.Random) -> list[str]:
     """Return each life's kind: every kind at least once where there is room, then by their shares."""
     names = list(LIVES)
-    kinds = (names * (count // len(names) > 1))[:count]
-    kinds += chance.choices(names, weights=[LIVES[name][0] for name in names], k=count - len(kinds))
+    kinds = (names * (many // len(names) > 1))[:many]
+    kinds += chance.choices(names, weights=[LIVES[name][0] for name in names], k=many - len(kinds))
     chance.shuffle(kinds)
     return kinds
 
@@ -115,7 +129,8 @@ def _throw(scene: Scene, most: int, faults: Sequence[Fault], pause: float, ended
     """Inject one fault after the other, in the order that the seed gives, for as long as anybody lives."""
     site, chance = scene.site, scene.random
     for fault in _by_turns(faults, chance)[: most or None]:
-        if ended.wait(chance.uniform(pause / 6, pause)):
+        # A slow one brings its own dossier and has its turn although everybody else has left.
+        if ended.wait(chance.uniform(pause / 6, pause)) and not fault.slow:
             return
         began = site.journal.seconds
         try:

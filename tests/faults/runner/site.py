@@ -24,6 +24,7 @@ from infra.stack.process import clean_environment
 from infra.stack.run import down, up
 from infra.stack.softhsm import MODULE
 from infra.token.shim import Shim
+from tests.faults.runner.desk import TWIN
 from tests.faults.runner.journal import Journal
 from tests.faults.runner.proxy import HttpDoor
 
@@ -31,7 +32,7 @@ from tests.faults.runner.proxy import HttpDoor
 REASON = Path(__file__).resolve().parents[2] / "vectors" / "reason.txt"
 
 OFFICE = "H49.21"
-SERVERS = ("database", "store", "pki", "token", "mail", "portal", "prefect", "standby")
+SERVERS = ("database", "backup", "store", "pki", "token", "mail", "portal", "prefect", "standby")
 SAMPLE = PROJECT / "infra" / "stack" / "sample_office"
 
 #: The size of the store's own file system, where one can be made.
@@ -60,6 +61,8 @@ class Site:
     settings: Settings
     store: HttpDoor
     shim: Shim
+    #: The protection that every desk's commands lack, if any.
+    desk_twin: str = ""
     #: Set while a fault stops everybody, so that those who only wait do not lose patience.
     healing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -93,8 +96,11 @@ class Site:
     def start(self, *words: object, by: str, **settings: str) -> subprocess.Popen[str]:
         """Start a command at somebody's desk and leave it to itself."""
         desk = {"HOSO_SESSION_FILE": str(self.folder / "desks" / f"{by}.session")}
+        program = "flows.command"
+        if self.desk_twin:
+            program, desk[TWIN] = "tests.faults.runner.desk", self.desk_twin
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.command", *map(str, words)],
+            [sys.executable, "-m", program, *map(str, words)],
             env=clean_environment(self.environment(**desk, **settings)),
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
@@ -177,6 +183,8 @@ def running(root: Path, seed: int, *, settings: dict[str, str]) -> Iterator[Site
             "HOSO_HISTORY_KEY_FILE": str(place.signing_key("history_key")),
             "HOSO_REVOCATION_KEPT_SECONDS": "2",
             "HOSO_TOKEN_SECONDS": "10",
+            # The product waits for five; each takes a lease's time.
+            "HOSO_WORKER_DEATHS": "3",
             **settings,
         }
         chosen = Settings.read(up(root, SERVERS, settings=own))
@@ -206,7 +214,7 @@ def _open(site: Site) -> None:
     site.must("office", "load", SAMPLE / "office.yaml", "--keys", tokens, by="nobody")
     site.must("deploy", by="nobody")
     for staff in ("cong", "mai", "an"):
-        _log_in(site, staff)
+        log_in(site, staff)
     # By the token itself: what reaches the shim is then signatures of documents only.
     pin = site.root / "secrets" / "pin_officials"
     plain = {"HOSO_PKCS11_MODULE": str(MODULE)}
@@ -215,7 +223,7 @@ def _open(site: Site) -> None:
         connection.execute(_WATCH)
 
 
-def _log_in(site: Site, staff: str) -> None:
+def log_in(site: Site, staff: str) -> None:
     """Log somebody in by a password, made by the one-time code that an engineer hands over."""
     who, desks = f"{OFFICE}/{staff}", site.folder / "desks"
     code, secret = desks / f"{staff}.code", desks / f"{staff}.secret"

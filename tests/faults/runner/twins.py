@@ -1,5 +1,5 @@
 """
-Broken twins: a worker with one protection taken away, so that the checker can be seen to fail.
+Broken twins: a worker, or a desk, with one protection taken away, so that the checker can be seen to fail.
 
 Each function patches the process that it is called in and nothing else; the product has no switch for it.
 """
@@ -7,7 +7,7 @@ Each function patches the process that it is called in and nothing else; the pro
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +51,28 @@ def without_read_back() -> None:
     steps.read_back = lambda stored, _content, until: replace(stored, mode="COMPLIANCE", retain_until=until)
 
 
+def without_giving_up() -> None:
+    """Carry a dossier again however many workers died at it."""
+    from sqlalchemy import text
+
+    from tasks.dossier import outbox
+
+    outbox._PARK = text(f"{outbox._PARK} and false")
+
+
+def without_rights() -> None:
+    """Let everybody who is logged in do what they type."""
+    from tasks.people import acting
+
+    plain = acting.role_for  # type: ignore[attr-defined]
+
+    def role_for(act: str, held: Iterable[Any], **named: Any) -> str | None:
+        roles = list(held)
+        return plain(act, roles, **named) or next((one.role for one in roles), None)
+
+    acting.role_for = role_for  # type: ignore[attr-defined]
+
+
 def without_verification() -> None:
     """Keep whatever the token gives, and release it."""
     from infra.errors import Broken
@@ -89,4 +111,6 @@ TWINS: dict[str, Callable[[], None]] = {
     "fencing": without_fencing,
     "read-back": without_read_back,
     "verification": without_verification,
+    "giving-up": without_giving_up,
+    "rights": without_rights,
 }

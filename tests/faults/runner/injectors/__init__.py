@@ -9,11 +9,14 @@ that each stands for.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from tests.faults.runner.office import Office
+from tests.faults.runner.people import Life
 from tests.faults.runner.site import Site
 from tests.faults.runner.workers import Keeper
 
@@ -26,6 +29,13 @@ class Scene:
     office: Office
     keeper: Keeper
     random: random.Random
+    #: What people bring, and the numbers of those who come besides the lives that the seed gave.
+    scans: Sequence[Path] = ()
+    numbers: Iterator[int] = field(default_factory=lambda: count(9001))
+
+    def somebody(self, kind: str) -> Life:
+        """Return an applicant with a dossier that a fault needs for itself."""
+        return Life.beside(self.office, kind, self.scans, next(self.numbers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +45,8 @@ class Fault:
     row: str
     name: str
     inject: Callable[[Scene], Any]
-    #: Whether no other fault may be at work at the same time.
-    alone: bool = False
+    #: Whether it takes minutes, so that others do not wait for it.
+    slow: bool = False
 
 
 def all_faults() -> list[Fault]:
@@ -44,7 +54,7 @@ def all_faults() -> list[Fault]:
     from importlib import import_module
 
     names = ("workers", "database", "store", "token", "mail", "authorities", "twice", "office_data", "paused", "redeploy",
-             "prefect", "disk", "revoked")  # fmt: skip
+             "prefect", "disk", "revoked", "starved", "sizes", "restored", "rights")  # fmt: skip
     found: list[Fault] = []
     for name in names:
         try:

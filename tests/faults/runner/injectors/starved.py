@@ -11,6 +11,7 @@ from contextlib import suppress
 from tests.faults.runner.front import MEMORY
 from tests.faults.runner.injectors import Fault, Scene
 from tests.faults.runner.people import Life
+from tests.faults.runner.site import Site
 
 #: Seconds within which a poisonous dossier is given up: its deaths, each with a lease that has to end.
 _PATIENCE = 300.0
@@ -27,26 +28,29 @@ def poison(scene: Scene) -> str:
     if not os.access(MEMORY, os.W_OK):
         site.journal.tell("not-run", what="poison-document", why="only root can give a process less memory")
         return ""
-    life = Life.beside(scene, "poison")
+    life = scene.somebody("poison")
     if not life.book():
         return ""
+    parked, moved = given_up(site, life)
+    life.end()
+    return f"given up by name, {moved} entries of others meanwhile" if parked else "never given up"
+
+
+def given_up(site: Site, life: Life, patience: float = _PATIENCE) -> tuple[bool, int]:
+    """Let a dossier be poison until it is given up; return whether it was, and how many entries others wrote meanwhile."""
     file = site.folder / "poison"
     file.write_text(life.code, encoding="utf-8")
-    moved = _entries_of_others(scene, life.code)
+    moved, parked = _entries_of_others(site, life.code), False
     try:
-        if not life.act(
-            "receive", life.code, *life.paid(), *life.originals(), done=("Received", "Certified")
-        ):
-            return ""
+        life.act("receive", life.code, *life.paid(), *life.originals(), done=("Received", "Certified"))
         query = f"select 1 from outbox where dossier = %s and last_error like '{_PARKED}'"
-        parked = site.wait_for(lambda: site.ask(query, life.code), _PATIENCE)
+        parked = site.wait_for(lambda: site.ask(query, life.code), patience)
     finally:
         file.unlink()
         _forget_groups()
-    moved = _entries_of_others(scene, life.code) - moved
+    moved = _entries_of_others(site, life.code) - moved
     site.journal.tell("poison", codes=[life.code], parked=parked, others=moved)
-    life.end()
-    return f"given up by name, {moved} entries of others meanwhile" if parked else "never given up"
+    return parked, moved
 
 
 def crowded(scene: Scene) -> str:
@@ -68,10 +72,10 @@ def crowded(scene: Scene) -> str:
     return f"{worker.name} beside {len(crowd)} that never rest"
 
 
-def _entries_of_others(scene: Scene, code: str) -> int:
+def _entries_of_others(site: Site, code: str) -> int:
     """Return how many entries the history has of other dossiers."""
-    query = "select count(*) from history_entry where dossier is distinct from %s"
-    return int(scene.site.ask(query, code)[0][0])
+    query = "select count(*) from history_entry where subject <> sha256(convert_to(%s, 'UTF8'))"
+    return int(site.ask(query, code)[0][0])
 
 
 def _forget_groups() -> None:
@@ -82,6 +86,6 @@ def _forget_groups() -> None:
 
 
 FAULTS = [
-    Fault(row="F16", name="poison-document", inject=poison),
+    Fault(row="F16", name="poison-document", inject=poison, slow=True),
     Fault(row="F16", name="processor-taken", inject=crowded),
 ]
