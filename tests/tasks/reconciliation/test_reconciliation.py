@@ -141,6 +141,12 @@ BREAKS = [
      " update standing_list set issued_at = issued_at - interval '9 days'",
      "delete from standing_change where dossier = %(c)s;"
      " update standing_list set issued_at = issued_at + interval '9 days'"),
+    ("correction-not-settled", "returned",
+     "insert into correction (dossier, ordinal, state, reason, kind, pages, files, asked_by, asked_at, decision, new_dossier)"
+     " select %(c)s, 1, 'approved', '', '', 1, '[]', 'mai', now(), '{}', %(c)s;"
+     " update document set made_at = made_at - interval '1 day' where dossier = %(c)s",
+     "delete from correction where dossier = %(c)s;"
+     " update document set made_at = made_at + interval '1 day' where dossier = %(c)s"),
 ]  # fmt: skip
 
 
@@ -164,6 +170,26 @@ def test_each_equality_that_is_broken_is_seen_by_its_name_and_gone_when_it_holds
             for one in statements[1]:
                 owner.execute(one, {"c": subject})
     assert gaps(world, subject) == {}
+
+
+def test_cert_29_a_number_that_the_register_does_not_hold_is_named_by_its_book(
+    world: World, place: dict[str, str]
+) -> None:
+    (book,) = world.ask("select * from register_book where office = :o", o=place["office"])
+    subject = f"{place['office']}/{book.year}"
+    with broken(
+        world,
+        "update register_book set last_number = last_number + 1 where office = %(o)s",
+        "update register_book set last_number = last_number - 1 where office = %(o)s",
+        o=place["office"],
+    ):
+        assert gaps(world, subject) == {"number-gap": [subject]}
+    assert gaps(world, subject) == {}
+
+
+def test_no_finding_is_without_a_test_that_breaks_its_equality() -> None:
+    apart = {"file-lost", "archive-object-lost", "not-published", "publication-differs", "number-gap"}
+    assert {one[0] for one in BREAKS} | apart == set(FINDINGS)
 
 
 def test_a_lost_file_is_named_and_fetched_from_the_archive(world: World, place: dict[str, str]) -> None:
