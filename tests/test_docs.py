@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import json
 import re
 import unicodedata
@@ -28,6 +29,7 @@ from tasks.certificates.lifecycle import MOVES as CERTIFICATE_MOVES
 from tasks.dossier.lifecycle import ENDED, MOVES, PAUSED, PORTAL_CODES, PORTAL_MOVES, Stage, Standing
 from tasks.dossier.offices import OfficeData, read_office
 from tasks.dossier.procedures import SHIPPED, Procedure, read_procedure
+from tasks.health.doctor import NAMES as PARTS
 from tasks.people.rules import ACTS, WITHOUT_LOGIN
 from tasks.reconciliation.rules import FINDINGS as GAPS
 
@@ -270,6 +272,15 @@ def first_cells(page: Path, heading: str) -> list[str]:
     return [row.strip("`") for row in rows if not row.startswith("---")]
 
 
+def lines_under(page: Path, heading: str) -> list[str]:
+    """The first cells of the table under a heading, up to the next heading of any level, without the table's own."""
+    part = re.split(rf"^#+ {re.escape(heading)}$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    rows = [
+        line for line in re.split(r"^#", part, flags=re.MULTILINE)[0].splitlines() if line.startswith("|")
+    ]
+    return [row.split("|")[1].strip().strip("`") for row in rows[2:]]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in links(page):
@@ -304,6 +315,21 @@ def test_every_command_named_in_the_documentation_exists_and_takes_the_options_s
                 )
                 used = set(re.findall(r"(?<!\S)(--[a-z][a-z-]*)", said[0] + said[1]))
                 assert used <= own, f"{page.name}: hoso {name} does not take {used - own}"
+
+
+def test_an_operator_finds_every_part_that_the_doctor_looks_at_and_every_alert_and_no_other() -> None:
+    assert sorted(lines_under(OPERATIONS, "What to do for each part")) == sorted(PARTS)
+    groups = yaml.safe_load((ROOT / "infra/deploy/prometheus/hoso.rules.yaml").read_text())["groups"]
+    alerts = [rule["alert"] for group in groups for rule in group["rules"]]
+    assert sorted(lines_under(OPERATIONS, "Figures and alerts")) == sorted(alerts)
+
+
+def test_every_module_that_the_documentation_starts_is_there() -> None:
+    for page in PAGES:
+        for line in code_in(page):
+            for module in re.findall(r"python -m ([a-z_]+(?:\.[a-z_]+)*)", line):
+                if module.split(".")[0] in ("flows", "tasks", "infra", "tests"):
+                    assert importlib.util.find_spec(module), f"{page.name}: there is no module {module}"
 
 
 def test_every_make_target_named_in_the_documentation_exists() -> None:

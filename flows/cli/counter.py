@@ -18,7 +18,7 @@ from tasks.certification import examining, receiving
 from tasks.certification.receiving import Receipt
 from tasks.certification.scanning import Presented
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import look
+from tasks.dossier.moves import Actor, look
 from tasks.dossier.opening import Opening
 from tasks.dossier.tables import DossierRow
 from tasks.people.desk import logged_in
@@ -72,6 +72,7 @@ def receive(
     another agency's result that is still to come. --attachment KIND FILE --number NUMBER is a file that
     belongs to the original before it.
     """
+    me = logged_in()
     originals = list(_originals(_words(context, code if walk_in else None)))
     receipt = Receipt(
         checklist=frozenset(shown) if shown else None,
@@ -90,9 +91,9 @@ def receive(
             by_post=by_post,
             request_id=request_id,
         )
-        opened = receiving.receive_walk_in(opening, originals, receipt, by=logged_in())
+        opened = receiving.receive_walk_in(opening, originals, receipt, by=me)
     elif code is not None:
-        opened = receiving.receive(code, originals, receipt, by=logged_in())
+        opened = receiving.receive(code, originals, receipt, by=me)
     else:
         raise Forbidden(
             "it is not said what is received.", rule="CERT-02", way_out="Name a dossier, or --walk-in OFFICE."
@@ -199,7 +200,8 @@ def _tell_received(code: str, *, as_json: bool) -> None:
 @app.command(context_settings=_CONTEXT)
 def supply(context: typer.Context, code: str, as_json: AsJson = False) -> None:
     """Take in a supplement: `hoso supply CODE --original KIND FILE…`; without one, papers were only shown."""
-    receiving.supply(code, list(_originals(context.args)), by=logged_in())
+    me = logged_in()
+    receiving.supply(code, list(_originals(context.args)), by=me)
     _tell_received(code, as_json=as_json)
 
 
@@ -217,8 +219,9 @@ def pay(
 @app.command(context_settings=_CONTEXT)
 def examine(context: typer.Context, code: str, ordinal: int, as_json: AsJson = False) -> None:
     """Put an original forward again that an official left out; --original KIND FILE… brings a new scan."""
+    me = logged_in()
     presented = list(_originals(context.args))
-    examining.examine_again(code, ordinal, presented[0] if presented else None, by=logged_in())
+    examining.examine_again(code, ordinal, presented[0] if presented else None, by=me)
     _tell_received(code, as_json=as_json)
 
 
@@ -243,16 +246,17 @@ def correct(
     """Correct what nobody signed: --kind FILE, --original …, --applicant FILE; after issue, ask for it (--why)."""
     from tasks.certification import correcting
 
+    me = logged_in()
     presented = list(_originals(context.args))
     if ordinal is not None and why:
-        _ask_correction(code, ordinal, kind, presented[0] if presented else None, why, as_json=as_json)
+        _ask_correction(code, ordinal, kind, presented[0] if presented else None, why, by=me, as_json=as_json)
         return
     if ordinal is not None and (kind or presented):
         new = presented[0] if presented else None
         named = words(kind, "What the original really is") if kind else None
-        correcting.correct_original(code, ordinal, kind=named, presented=new, by=logged_in())
+        correcting.correct_original(code, ordinal, kind=named, presented=new, by=me)
     elif ordinal is None and applicant is not None and not (kind or presented):
-        correcting.correct_applicant(code, _applicant_in(applicant), by=logged_in())
+        correcting.correct_applicant(code, _applicant_in(applicant), by=me)
     else:
         raise Forbidden(
             "it is not said what is corrected.",
@@ -263,14 +267,21 @@ def correct(
 
 
 def _ask_correction(
-    code: str, ordinal: int, kind: str | None, presented: Presented | None, why: str, *, as_json: bool
+    code: str,
+    ordinal: int,
+    kind: str | None,
+    presented: Presented | None,
+    why: str,
+    *,
+    by: Actor,
+    as_json: bool,
 ) -> None:
     """Ask that an issued result be corrected; somebody else decides."""
     from tasks.issued.correcting import ask_correction
 
     reason = words(why, "Why the issued result is wrong, for whoever decides")
     named = words(kind, "What the original really is") if kind else None
-    number = ask_correction(code, ordinal, reason, kind=named, presented=presented, by=logged_in())
+    number = ask_correction(code, ordinal, reason, kind=named, presented=presented, by=by)
     text = f"{code}  correction {number} of original {ordinal} is asked for; another official decides"
     show({"code": code, "original": ordinal, "request": number}, as_json=as_json, text=text)
 

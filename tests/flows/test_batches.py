@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from infra.environment import export
-from infra.errors import Unavailable
+from infra.errors import Forbidden, Unavailable
 from infra.mail import MailAnswer, Outcome
 from infra.stack.pki_control import behaving
 from tasks.batches import records
@@ -65,6 +66,27 @@ def run(batches: ModuleType, kind: Kind, office: str, **more: Any) -> int:
 def stages(world: World, codes: Sequence[str]) -> set[str]:
     """Return where dossiers stand."""
     return {world.stage(code) for code in codes}
+
+
+def test_a_batch_that_is_asked_for_at_an_office_whose_data_cannot_be_read_is_refused_and_nothing_begins(
+    world: World, slots: ModuleType
+) -> None:
+    broken = world.office()
+    code = world.received(broken)
+    body = world.ask("select body from office where code = :o", o=broken)[0][0]
+    world.put("update office set body = body - 'name' where code = :o", o=broken)
+    try:
+        for begin in (
+            slots.certification_batch, slots.sealing_batch, slots.delivery_batch, slots.archival_batch,
+        ):  # fmt: skip
+            for dry_run in (True, False):
+                with pytest.raises(Forbidden, match=f"the data of {broken} cannot be read") as refusal:
+                    asyncio.run(begin.fn(office=broken, dry_run=dry_run))
+                assert "hoso office load" in refusal.value.way_out
+    finally:
+        world.put("update office set body = cast(:b as jsonb) where code = :o", b=json.dumps(body), o=broken)
+    assert world.ask("select 1 from batch where office = :o", o=broken) == []
+    assert world.stage(code) == "Received"
 
 
 def signed_by_official(world: World, office: str, count: int) -> list[str]:

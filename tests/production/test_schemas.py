@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from infra.stack.layout import PROJECT
 
@@ -142,3 +143,67 @@ def test_what_the_image_installs_is_enough_to_run_everything(tmp_path: Path) -> 
     seen = run(folder / "bin/python", "-m", "flows.command", "--help", **there)
     assert seen.returncode == 0, seen.stderr
     assert run(folder / "bin/prefect", "server", "services", "ls", **there).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def promtool(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Prometheus' own judge of rules: the one of this machine, else Debian's, unpacked and not installed."""
+    if found := shutil.which("promtool"):
+        return found
+    folder = tmp_path_factory.mktemp("prometheus")
+    if shutil.which("apt-get") is None:
+        pytest.skip("not run: there is no promtool on this machine")
+    fetched = subprocess.run(
+        ["apt-get", "download", "-q", "prometheus"], cwd=folder, capture_output=True, check=False
+    )
+    packages = list(folder.glob("prometheus_*.deb"))
+    if fetched.returncode or not packages:
+        pytest.skip("not run: Debian's package prometheus is not to be had")
+    subprocess.run(["dpkg", "-x", packages[0], folder], check=True)
+    return str(folder / "usr/bin/promtool")
+
+
+def test_prometheus_understands_the_rules_and_finds_a_mistake_in_them(promtool: str, tmp_path: Path) -> None:
+    rules = DEPLOY / "prometheus" / "hoso.rules.yaml"
+    whole = run(promtool, "check", "rules", "--lint-fatal", rules)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    for said, instead in (("min(hoso_up)", "min(hoso_up"), ("annotations:", "anotations:")):
+        assert run(promtool, "check", "rules", broken(rules, tmp_path, said, instead)).returncode != 0
+
+
+#: What the figures say, and which alerts they raise after so long: the alert, the series, the minute.
+RAISED = (
+    ("HosoFiguresMissing", {"hoso_other": "1"}, 6),
+    ("HosoFiguresMissing", {"hoso_up": "0"}, 6),
+    ("HosoPartFailing", {'hoso_check_state{check="store",machine="a"}': "2"}, 11),
+    ("HosoPartWarning", {'hoso_check_state{check="disk",machine="a"}': "1"}, 61),
+    ("HosoNobodyWorks", {"hoso_outbox_oldest_due_seconds": "301", "hoso_maintenance": "0"}, 3),
+    ("HosoMaintenanceForgotten", {"hoso_maintenance": "1"}, 241),
+)
+
+
+def test_the_rules_raise_their_alerts_and_none_that_maintenance_explains(
+    promtool: str, tmp_path: Path
+) -> None:
+    def case(series: dict[str, str], minute: int, wanted: str, *, raised: bool) -> dict[str, object]:
+        values = [{"series": name, "values": f"{value}x300"} for name, value in series.items()]
+        up = [] if {"hoso_up", "hoso_other"} & set(series) else [{"series": "hoso_up", "values": "1x300"}]
+        found = f'count(ALERTS{{alertname="{wanted}",alertstate="firing"}})'
+        samples = [{"labels": "{}", "value": 1}] if raised else []
+        return {
+            "interval": "1m",
+            "input_series": [*values, *up],
+            "promql_expr_test": [{"expr": found, "eval_time": f"{minute}m", "exp_samples": samples}],
+        }
+
+    quiet = {"hoso_outbox_oldest_due_seconds": "301", "hoso_maintenance": "1"}
+    tests = [case(series, minute, alert, raised=True) for alert, series, minute in RAISED]
+    tests += [
+        case(quiet, 100, "HosoNobodyWorks", raised=False),
+        case({"hoso_up": "1"}, 100, "HosoFiguresMissing", raised=False),
+    ]
+    file = tmp_path / "tests.yaml"
+    rules = str(DEPLOY / "prometheus" / "hoso.rules.yaml")
+    file.write_text(yaml.safe_dump({"rule_files": [rules], "tests": tests}), encoding="utf-8")
+    judged = run(promtool, "test", "rules", file)
+    assert judged.returncode == 0, judged.stdout + judged.stderr

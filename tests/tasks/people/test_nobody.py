@@ -19,12 +19,16 @@ SAID: dict[str, str] = {
     "code": "H49.21-261123-9999", "who": "H49.21/mai", "role": "clerk", "day": "2027-01-04", "hour": "08:00",
     "until": "23:59", "person": str(VECTORS / "sen.yaml"), "on": "2027-01-04", "reason": "R1",
 }  # fmt: skip
+#: A scan that is not there: whoever looks at scans first says that, and not that nobody is logged in.
+SCANS = ("--original", "Giấy", str(VECTORS / "scans" / "absent.pdf"))
 #: Words that a command needs besides, because it would refuse the line itself otherwise.
 BESIDES: dict[str, tuple[str, ...]] = {
-    "correct": ("1", "--kind", REASON),
+    "correct": ("1", *SCANS),
+    "examine": SCANS,
+    "supply": SCANS,
     "results": ("--all",),
     "hand-over": ("--collector", str(VECTORS / "collector.yaml")),
-    "receive": ("--original", "Giấy", str(VECTORS / "scans" / "text.pdf")),
+    "receive": SCANS,
 }
 
 
