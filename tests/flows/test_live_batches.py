@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Sequence
 
 import pytest
 
@@ -67,11 +68,11 @@ def test_a_batch_is_a_run_with_a_named_end_a_table_and_chunks_that_are_runs_of_t
     assert (bar["type"], float(bar["data"])) == ("progress", 100.0)
 
 
-def certified_once(live: Live, codes: list[str]) -> bool:
+def certified_once(live: Live, codes: Sequence[str]) -> bool:
     """Whether each dossier was certified, and none twice."""
     frozen = live.ask(
         "select dossier, count(*) from document where kind = 'frozen' and dossier = any(:c) group by dossier",
-        c=codes,
+        c=list(codes),
     )
     return {live.stage(code) for code in codes} == {"AwaitingSignature"} and dict(frozen) == dict.fromkeys(
         codes, 1

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from infra.stack.run import pids
 from tasks.certification.examining import stop
 from tasks.releases.current import Release, current
 from tests.flows.live import OFFICE, Live, until
+from tests.flows.test_live_batches import certified_once, for_the_batch
 from tests.flows.test_live_workers import kept_once
 from tests.world import Said
 
@@ -153,10 +154,17 @@ def following(office: Live, tmp_path: Path) -> Iterator[Next]:
 
 
 @contextmanager
-def busy(office: Live) -> Iterator[str]:
-    """Keep this release's worker in the middle of a leg for the length of a block; yields the dossier's code."""
+def locked_book(office: Live) -> Iterator[None]:
+    """Let nobody reserve a number for the length of a block, so that whoever certifies stays in its middle."""
     with office.owner() as connection, connection.transaction():
         connection.execute("select from register_book where office = %s for update", (OFFICE,))
+        yield
+
+
+@contextmanager
+def busy(office: Live) -> Iterator[str]:
+    """Keep this release's worker in the middle of a leg for the length of a block; yields the dossier's code."""
+    with locked_book(office):
         code = office.receive()
         until("its leg", lambda: "/" in str(holder(office, code)))
         yield code
@@ -168,6 +176,21 @@ def holder(office: Live, code: str) -> str | None:
     return held
 
 
+def begun_batch(office: Live, codes: Sequence[str]) -> str:
+    """Begin a batch, and wait until a chunk of it is in the middle of these dossiers; returns the batch's run."""
+    run = office.press_run("certification-batch", office=OFFICE)
+    until("a chunk that is carried", lambda: all(holder(office, code) for code in codes))
+    return str(run)
+
+
+def carried(office: Live, run: str, codes: Sequence[str]) -> None:
+    """Wait for the end of a batch, and see that each dossier was certified, by it, and once."""
+    until("the end of the batch", lambda: office.api("GET", f"/flow_runs/{run}")["state_type"] == "COMPLETED")
+    assert office.api("GET", f"/flow_runs/{run}")["state_name"] == f"{len(codes)} done"
+    assert certified_once(office, codes)
+    assert [office.events(code).count("number:reserved") for code in codes] == [1] * len(codes)
+
+
 def looks(office: Live, code: str) -> int:
     """How often the step that only the next release has was done for a dossier."""
     return office.events(code).count("second-look:done")
@@ -177,7 +200,7 @@ def test_a_release_takes_over_on_a_working_day_and_the_one_before_it_comes_back(
     office: Live, following: Next
 ) -> None:
     before, waiting = release_name(), [office.receive() for _ in range(3)]
-    booked, stopped = office.book(), office.receive()
+    booked, stopped, batched = office.book(), office.receive(), for_the_batch(office, 2)
     for code in (*waiting, stopped):
         office.waits(code, "AwaitingSignature")
     office.sign(waiting[0])
@@ -196,6 +219,7 @@ def test_a_release_takes_over_on_a_working_day_and_the_one_before_it_comes_back(
     with following.worker() as worker:
         until("its wait", lambda: "waits until it is deployed" in following.said())
         with busy(office) as held:
+            batch = begun_batch(office, batched)
             planned = following.hoso("deploy", "--plan")
             assert f"let release next take over from {before}" in planned.out
             assert "sweep" in planned.out
@@ -206,6 +230,7 @@ def test_a_release_takes_over_on_a_working_day_and_the_one_before_it_comes_back(
             assert f"/{leader}/" in str(holder(office, held)), "what was begun is finished by who began it"
         until("the end of the worker before", lambda: not pids(office.root, "warm-worker"))
         office.waits(held, "AwaitingSignature")
+        carried(office, batch, batched)
         assert [looks(office, code) for code in (*waiting, held)] == [0, 0, 1, 0]
 
         # What Prefect starts runs the new code too.
@@ -229,13 +254,19 @@ def test_a_release_takes_over_on_a_working_day_and_the_one_before_it_comes_back(
     assert office.stage(booked) == "Booked"
     assert office.stage(stopped) == "Stopped"
     assert office.dossier(held).procedure_version == office.dossier(waiting[2]).procedure_version
-    office.shown(*waiting, held, booked, stopped)
+    office.shown(*waiting, held, booked, stopped, *batched)
 
 
 def test_a_drained_office_takes_acts_and_carries_them_on_when_it_is_deployed_again(office: Live) -> None:
     office.up()
+    batched = for_the_batch(office, 2)
+    with locked_book(office):
+        batch = begun_batch(office, batched)
+        busy_still = office.hoso("drain", "--patience", "0")
+        assert (busy_still.code, "still at work" in busy_still.err) == (4, True), busy_still.err
     drained = office.hoso("drain")
     assert drained.code == 0, drained.err
+    carried(office, batch, batched)
     until("the end of the worker", lambda: not pids(office.root, "warm-worker"))
     assert office.api("GET", "/work_pools/hoso")["is_paused"]
     code = office.receive()
