@@ -17,7 +17,8 @@ from flows.cli.printing import AsJson, say, show
 from infra.errors import Forbidden, Unavailable
 from infra.release import FOLDER, code_digest, newest_revision, release_name
 from infra.services import services
-from tasks.lives.gate import pass_gate
+from tasks.lives.gate import RECORDED, pass_gate, read_lives
+from tasks.lives.offices import keep_answers, pass_offices
 from tasks.releases import current
 from tasks.releases.current import Release
 
@@ -53,6 +54,8 @@ def deploy(
     lives = pass_gate(gate_files())
     if not check:
         current.check_schema(newest_revision())
+        with services().database.transaction() as session:
+            pass_offices(session, read_lives(RECORDED))
     from flows.prefect_api import prepare
 
     prepare()
@@ -81,6 +84,9 @@ def deploy(
         return done + ([f"release {mine.name} works from now on"] if switched else [])
 
     done = _with_prefect(go)
+    if not plan:
+        with services().database.transaction() as session:
+            keep_answers(session, read_lives(RECORDED), mine.name)
     show(
         done,
         as_json=as_json,

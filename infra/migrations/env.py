@@ -26,6 +26,7 @@ import tasks.evidence.tables
 import tasks.exchange.tables
 import tasks.health.tables
 import tasks.issued.tables
+import tasks.lives.tables
 import tasks.locking.tables
 import tasks.people.tables
 import tasks.reconciliation.tables

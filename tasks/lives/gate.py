@@ -43,16 +43,21 @@ def replay(files: Sequence[Path]) -> Replayed:
 def pass_gate(files: Sequence[Path]) -> int:
     """Return how many lives were replayed; refuses (RELEASE-01) a program that treats any of them otherwise."""
     replayed = replay(files)
-    if replayed.faults:
-        shown = [*replayed.faults[:_NAMED]]
-        more = len(replayed.faults) - len(shown)
+    refuse(replayed.faults)
+    return replayed.lives
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Refuse (RELEASE-01) a program that treats dossiers otherwise; without faults nothing is said."""
+    if faults:
+        shown = [*faults[:_NAMED]]
+        more = len(faults) - len(shown)
         said = "; ".join([*shown, *([f"and {more} more"] if more else [])])
         raise Forbidden(
             f"this release treats dossiers otherwise than they were treated before: {said}.",
             rule="RELEASE-01",
             way_out="Undo the change; or, if it is meant, record it: hoso lives accept --why “…”.",
         )
-    return replayed.lives
 
 
 def read_lives(file: Path) -> Lives:

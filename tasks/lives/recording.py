@@ -17,7 +17,8 @@ from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import route_of
 from tasks.dossier.tables import DossierRow, StatusReportRow
-from tasks.lives.rules import Days, Life, Lives, Original, Outcome, Step, answered, outcome
+from tasks.lives.offices import days_of
+from tasks.lives.rules import Life, Lives, Original, Outcome, Step, answered, outcome
 
 #: What changes the promised time although the dossier may stay where it stands.
 _CLOCK = ("dossier:received", "deadline:postponed")
@@ -104,10 +105,7 @@ def _originals(
 
 def _days(office: OfficeData, lives: Lives) -> tuple[str, Lives]:
     """Return how the calendar of an office is called among the lives, added if none is the same."""
-    body = office.model_dump(mode="json")
-    days = Days.model_validate(
-        {"weekly": body["hours"], "holidays": sorted(body["holidays"]), "make_up": body["make_up"]}
-    )
+    days = days_of(office)
     for name, known in lives.days.items():
         if known == days:
             return name, lives
