@@ -12,7 +12,7 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,7 +38,6 @@ from tasks.dossier.outbox import Lease
 from tasks.dossier.waiting import originals_at
 from tasks.evidence.steps import is_wanting, lift_for_archive, lift_for_release
 from tasks.signing import tries
-from tasks.signing.authorising import Signer
 from tasks.signing.keys import seal_of
 from tasks.signing.steps import validate
 from tasks.signing.together import Wanted, sign_together
@@ -49,7 +48,7 @@ log = logging.getLogger("hoso.blocks")
 _AT_REST = {str(stage) for stage in (Stage.AWAITING_SIGNATURE, Stage.RETURNED, *ENDED)}
 
 
-#: Dossiers whose originals are sealed together: their intents are committed at once, and what is kept at once.
+#: Originals that are sealed together: their intents are committed at once, and what is kept at once.
 _SEALED_TOGETHER = 16
 #: How often to look, five times a second, whether a checkpoint is made that somebody else is making.
 _CHECKPOINT_LOOKS = 100
@@ -177,24 +176,21 @@ def _seal(block: Block, office: str) -> None:
         raise Stopped(fault_of(error) or Fault(owner="token", said=cause_of(error), curable=False)) from error
 
     unexplained = tries.unexplained(block.sound)
-    for some in _some(block.sound, _SEALED_TOGETHER):
-        _seal_some(block, some, seal, unexplained)
-
-
-def _seal_some(block: Block, some: Sequence[str], seal: Signer, unexplained: Collection[str]) -> None:
-    """Seal the originals of some dossiers together; then lift and release those that need more than a seal."""
-    for code in set(some) & set(unexplained):
+    for code in block.sound:
         with block.judged(code):
-            for ordinal in tries.interrupted(code):
+            for ordinal in tries.interrupted(code) if code in unexplained else ():
                 tries.explain_interrupted(code, ordinal)
-    wanted = [Wanted(code, ordinal) for code, ordinal in _standing_at(some, Standing.APPROVED)]
-    for one, end in zip(wanted, sign_together(wanted, seal), strict=True):
-        with block.judged(one.code):
-            if isinstance(end, BaseException):
-                raise end
-    for code, ordinal in _standing_at(some, Standing.SEALED):
-        if code not in block.errors:
-            with block.judged(code):
+    wanted = [Wanted(code, ordinal) for code, ordinal in _standing_at(block.sound, Standing.APPROVED)]
+    for start in range(0, len(wanted), _SEALED_TOGETHER):
+        some = wanted[start : start + _SEALED_TOGETHER]
+        for one, end in zip(some, sign_together(some, seal), strict=True):
+            with block.judged(one.code):
+                if isinstance(end, BaseException):
+                    raise end
+    # What needs more than a seal is not released yet.
+    for code, ordinal in _standing_at(block.sound, Standing.SEALED):
+        with block.judged(code):
+            if code not in block.errors:
                 lift_for_release(code, ordinal)
                 validate(code, ordinal)
 
@@ -203,12 +199,6 @@ def _standing_at(codes: Sequence[str], standing: Standing) -> list[tuple[str, in
     """Return the originals of one standing, by code and ordinal; none of a dossier that stands still."""
     with services().database.transaction() as session:
         return originals_at(session, codes, standing)
-
-
-def _some(codes: Sequence[str], room: int) -> Iterator[Sequence[str]]:
-    """Yield pieces of a list."""
-    for begin in range(0, len(codes), room):
-        yield codes[begin : begin + room]
 
 
 def _return(block: Block, _office: str) -> None:
