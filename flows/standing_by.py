@@ -34,6 +34,7 @@ LARGE = (
     "rich.table",
     "tasks.certification.steps",
     "tasks.signing.steps",
+    "tasks.signing.together",
 )
 
 #: Whose commands start by themselves.
