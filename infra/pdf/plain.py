@@ -47,7 +47,9 @@ def plainly_signed(reader: PdfFileReader, revision: int, *, after: int) -> str |
     known = _judged.setdefault(reader, {})
     if (revision, after) not in known:
         try:
-            known[revision, after] = _judge(reader, revision, after)
+            name = _judge(reader, revision, after)
+            # A name as pyHanko reads it knows its document, which would be remembered for ever.
+            known[revision, after] = None if name is None else str(name)
         except (PdfError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             # What cannot be read is not plain, and the long way says why.
             known[revision, after] = None

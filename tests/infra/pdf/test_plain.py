@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,16 @@ def end_of(reader: PdfFileReader, revision: int) -> int:
 def test_what_is_signed_here_is_proved_the_quick_way(target: Target) -> None:
     assert judged(target.once)[-1:] == ["official"]
     assert judged(target.twice)[-2:] == ["official", "seal"]
+
+
+def test_a_document_that_was_proved_is_let_go(target: Target) -> None:
+    reader = read(target.once)
+    last = reader.total_revisions - 1
+    assert plainly_signed(reader, last, after=end_of(reader, last - 1)) == "official"
+    seen = weakref.ref(reader)
+    del reader
+    gc.collect()
+    assert seen() is None
 
 
 def test_no_attack_is_proved_the_quick_way_unless_pyhanko_takes_it_too(target: Target) -> None:
