@@ -7,8 +7,8 @@ import asyncio
 from flows.running import Aside, step
 from flows.sealing import seal_original
 from infra.services import services
-from tasks.dossier.lifecycle import PAUSED, Standing
-from tasks.dossier.moves import look, originals_of
+from tasks.dossier.lifecycle import Standing
+from tasks.dossier.waiting import originals_at
 from tasks.evidence.steps import lift_for_release
 from tasks.signing import steps, tries
 
@@ -16,9 +16,7 @@ from tasks.signing import steps, tries
 def standing_at(code: str, standing: Standing) -> list[int]:
     """Return a dossier's originals of one standing; none while the dossier stands still."""
     with services().database.transaction() as session:
-        if look(session, code).stage in PAUSED:
-            return []
-        return [o.ordinal for o in originals_of(session, code) if o.standing == standing]
+        return [ordinal for _, ordinal in originals_at(session, [code], standing)]
 
 
 seal = step(seal_original, name="seal", run_name="seal original {ordinal}")
