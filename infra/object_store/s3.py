@@ -1,5 +1,5 @@
 """
-The object store over S3, spoken through the `minio` client: MinIO, SeaweedFS, Ceph, AWS.
+The object store over S3, for any server of it: MinIO, SeaweedFS, Ceph, AWS.
 
 Writing once rests on the store: every upload says `If-None-Match: *` (RFC 9110 §13.1.2), so of two
 writers one gets 412 and learns what the other one stored. An upload whose answer was lost is simply sent
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from base64 import b64encode
-from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -38,7 +36,7 @@ from infra.object_store.probing import (
     probe_retention,
 )
 from infra.object_store.s3_intruder import S3Intruder
-from infra.object_store.s3_reading import Reader
+from infra.object_store.s3_requests import Requests
 from infra.object_store.s3_wire import (
     PATIENCE,
     Content,
@@ -53,8 +51,6 @@ from infra.object_store.s3_wire import (
 #: Seconds before the second, third and fourth try. A store that was restarted answers 500 and 404 for a
 #: moment although it has everything; a longer wait is for the caller to decide.
 _WAITS = (0.2, 0.5, 1.0)
-#: The smallest part size that the client accepts; objects up to 5 GiB travel in one part.
-_SMALLEST_PART = 5 << 20
 
 _Answer = TypeVar("_Answer")
 
@@ -94,7 +90,7 @@ class S3Store:
             region=region,
             http_client=http,
         )
-        self._reader = Reader(
+        self._requests = Requests(
             http,
             endpoint,
             access_key=access_key,
@@ -132,7 +128,7 @@ class S3Store:
             return self._download(key, None)
 
     def put_file(self, key: str, path: Path, *, content_type: str) -> Stored:
-        """See `ObjectStore.put_file`; the client holds the one part that it sends in memory."""
+        """See `ObjectStore.put_file`; a file is sent a piece at a time."""
         try:
             return self._upload(key, Content.of_file(path), content_type, None)
         except Taken:
@@ -267,20 +263,13 @@ class S3Store:
 
     def _upload(self, key: str, content: Content, content_type: str, lock: Retention | None) -> Stored:
         """Send one object, in one part; raises `Taken` when the key holds something."""
+        headers = {"content-type": content_type}
+        if lock is not None:
+            until = lock.retain_until_date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            headers |= {"x-amz-object-lock-mode": lock.mode, "x-amz-object-lock-retain-until-date": until}
 
         def put() -> str | None:
-            with content.open() as source:
-                written = self._client.put_object(
-                    self._bucket,
-                    check_key(key),
-                    source,
-                    content.size,
-                    content_type=content_type,
-                    metadata={"x-amz-checksum-sha256": b64encode(unhexlify(content.sha256)).decode()},
-                    part_size=max(content.size, _SMALLEST_PART),
-                    retention=lock,
-                )
-            return written.version_id
+            return self._requests.put(check_key(key), content, headers)
 
         version_id = self._ask(f"put {key}", put)
         return _stored(key, version_id, content.sha256, content.size, {})
@@ -291,7 +280,7 @@ class S3Store:
         """Read one object, with its lock as the store tells it in the same answer."""
 
         def get() -> tuple[bytes, Mapping[str, str]]:
-            response = self._reader.get(check_key(key), version_id)
+            response = self._requests.get(check_key(key), version_id)
             try:
                 return read_whole(response), response.headers
             finally:
@@ -310,7 +299,7 @@ class S3Store:
         """Read one object a piece at a time, into a file if one is given; return it with the hash of what came."""
 
         def get() -> tuple[str, int, Mapping[str, str]]:
-            response = self._reader.get(check_key(key), version_id)
+            response = self._requests.get(check_key(key), version_id)
             try:
                 digest, size = hashlib.sha256(), 0
                 with into.open("wb") if into is not None else nullcontext() as file:

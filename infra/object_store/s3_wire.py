@@ -66,12 +66,13 @@ class Content:
     open: Callable[[], BinaryIO]
     sha256: str
     size: int
+    held: bytes | None = None
 
     @classmethod
     def of_bytes(cls, content: bytes) -> Content:
         """Return content that is here already."""
         sha256 = hashlib.sha256(content).hexdigest()
-        return cls(open=lambda: io.BytesIO(content), sha256=sha256, size=len(content))
+        return cls(open=lambda: io.BytesIO(content), sha256=sha256, size=len(content), held=content)
 
     @classmethod
     def of_file(cls, path: Path) -> Content:
