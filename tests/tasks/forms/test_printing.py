@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pikepdf
 import pytest
+import zxingcpp
+from PIL import Image
 
 from infra.errors import Forbidden
 from infra.pdf.fields import FieldPlace, place_fields
@@ -200,3 +203,24 @@ def test_every_letter_is_one_page_and_the_same_each_time(kind: LetterKind) -> No
 def test_every_letter_has_its_own_template() -> None:
     folder = Path(__file__).parents[3] / "tasks" / "appointment" / "forms"
     assert {kind.value for kind in LetterKind} <= {path.stem for path in folder.glob("*.typ")}
+
+
+def test_dos_05_the_codes_of_a_printed_receipt_and_copy_are_read_as_they_were_written(
+    birth: ECopy, tmp_path: Path
+) -> None:
+    title = "Giấy tiếp nhận hồ sơ và hẹn trả kết quả"
+    asked = f"{RECEIPT.code}\n{RECEIPT.procedure_code}\n{title}\n{RECEIPT.number}"
+    assert _codes_on(receipt(RECEIPT), tmp_path) == {asked}
+    lines = (birth.number, birth.kind, f"Mã hồ sơ: {birth.code}", birth.verify_url)
+    assert _codes_on(e_copy(birth), tmp_path) == {"\n".join(lines)}
+
+
+def _codes_on(pdf: bytes, folder: Path) -> set[str]:
+    """The texts of the QR codes that a scanner finds on a document's pages as they are printed."""
+    (folder / "paper.pdf").write_bytes(pdf)
+    subprocess.run(["pdftoppm", "-r", "150", "-png", "paper.pdf", "page"], cwd=folder, check=True)
+    pages = [Image.open(page) for page in sorted(folder.glob("page-*.png"))]
+    found = {code.text for page in pages for code in zxingcpp.read_barcodes(page)}
+    for page in folder.glob("page-*.png"):
+        page.unlink()
+    return found
