@@ -50,6 +50,8 @@ _AT_REST = {str(stage) for stage in (Stage.AWAITING_SIGNATURE, Stage.RETURNED, *
 
 #: Originals that are sealed together: their intents are committed at once, and what is kept at once.
 _SEALED_TOGETHER = 16
+#: Copies that are set together: what they are made of is read at once, and what is frozen said at once.
+_SET_TOGETHER = 16
 #: How often to look, five times a second, whether a checkpoint is made that somebody else is making.
 _CHECKPOINT_LOOKS = 100
 
@@ -79,16 +81,17 @@ class Block:
         """The dossiers that nothing stands in the way of, in order."""
         return [code for code in self.leases if code not in self.errors]
 
-    def each(self, work: Callable[[str], object]) -> None:
+    def each(self, work: Callable[[str], object], *, of: Sequence[str] | None = None) -> None:
         """Do something with each sound dossier; an error of its own sets it aside, any other stops the block."""
-        for code in self.sound:
-            with self.judged(code):
-                work(code)
+        for code in self.sound if of is None else of:
+            if code not in self.errors:
+                with self.judged(code):
+                    work(code)
 
-    def together(self, work: Callable[[str], object]) -> None:
+    def together(self, work: Callable[[str], object], *, of: Sequence[str] | None = None) -> None:
         """Do the same for what concerns the database alone, in one transaction for all."""
         with services().database.together():
-            self.each(work)
+            self.each(work, of=of)
 
     @contextmanager
     def judged(self, code: str) -> Iterator[None]:
@@ -157,8 +160,32 @@ def _certify(block: Block, _office: str) -> None:
     block.together(lambda code: wanted.__setitem__(code, _numbered(code)))
     for_results: dict[str, list[int]] = {}
     block.together(lambda code: for_results.__setitem__(code, results.results_to_accept(code)))
-    block.each(lambda code: [certification.issue_copy(code, n) for n in wanted.get(code, ())])
+    _issue_copies(block, wanted)
     block.each(lambda code: [results.accept_result(code, n) for n in for_results.get(code, ())])
+
+
+def _issue_copies(block: Block, wanted: Mapping[str, Sequence[int]]) -> None:
+    """Set and freeze the copies of some originals, a few dossiers at a time."""
+    codes = [code for code in block.sound if wanted.get(code)]
+    for start in range(0, len(codes), _SET_TOGETHER):
+        _issue_together(block, codes[start : start + _SET_TOGETHER], wanted)
+
+
+def _issue_together(block: Block, codes: Sequence[str], wanted: Mapping[str, Sequence[int]]) -> None:
+    """Read at once what copies are made of, set each alone, and say at once what is to be signed."""
+    begun: dict[str, list[certification.Issue]] = {}
+    made: dict[str, list[certification.Copy]] = {}
+
+    def begin(code: str) -> None:
+        issues = (certification.begin_copy(code, ordinal) for ordinal in wanted[code])
+        begun[code] = [issue for issue in issues if issue is not None]
+
+    def make(code: str) -> None:
+        made[code] = [certification.set_copy(issue) for issue in begun[code]]
+
+    block.together(begin, of=codes)
+    block.each(make, of=codes)
+    block.together(lambda code: [certification.freeze_copy(copy) for copy in made[code]], of=codes)
 
 
 def _numbered(code: str) -> list[int]:
@@ -265,7 +292,7 @@ def _look_again(block: Block) -> None:
             anew[code] = certification.copies_to_issue_anew(code)
 
     block.together(look)
-    block.each(lambda code: [certification.issue_copy(code, n) for n in anew.get(code, ())])
+    _issue_copies(block, anew)
 
 
 def _report_all(block: Block) -> None:

@@ -12,7 +12,9 @@ from sqlmodel import Session
 
 from infra.errors import Forbidden
 from infra.history import Json
+from infra.reading import read_once
 from tasks.authority.rules import decide
+from tasks.authority.tables import HoldingEndRow, HoldingRow, MandateEndRow, MandateRow, PostRow
 from tasks.authority.values import Asked, Basis, Decision, Holding, Mandate, Post, Records
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
@@ -21,6 +23,7 @@ from tasks.dossier.procedures import Procedure, SignatureStep
 from tasks.dossier.tables import ApplicantRow, OriginalRow
 from tasks.people.persons import officials_of
 from tasks.people.rules import EVERY
+from tasks.people.tables import PersonRoleRow, PersonRow
 
 #: Everything in one answer: it is asked twice a signature, and the moment belongs to what was read.
 _READ = text(
@@ -73,6 +76,16 @@ def read_records(session: Session, office: str) -> OnRecord:
     )
     officials = frozenset(officials_of(session, office, local(moment).date()))
     return OnRecord(records=records, moment=moment.astimezone(UTC), officials=officials)
+
+
+def records_once(session: Session, office: str) -> OnRecord:
+    """
+    Return what `read_records` returns, once for all pages that are looked at in one transaction.
+
+    Not for a signature: whoever signs reads again under the lock.
+    """
+    kinds = (PostRow, HoldingRow, HoldingEndRow, MandateRow, MandateEndRow, PersonRow, PersonRoleRow)
+    return read_once(session, kinds, ("records", office), lambda: read_records(session, office))
 
 
 def _holding(row: dict[str, Any]) -> Holding:

@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Forbidden
+from infra.reading import read_once
 from tasks.certificates.rules import Stand, must_sign
 from tasks.certificates.tables import CertificateRow
 
@@ -38,7 +39,8 @@ def signing_certificates(session: Session, office: str, holder: str) -> list[Cer
     During a switch-over there are two. Raises `Forbidden` with the reason of the newest when there is none.
     """
     query = select(CertificateRow).where(CertificateRow.office == office, CertificateRow.holder == holder)
-    rows = list(session.exec(query.order_by(col(CertificateRow.registered_at).desc())))
+    query = query.order_by(col(CertificateRow.registered_at).desc())
+    rows = read_once(session, (CertificateRow,), (office, holder), lambda: tuple(session.exec(query)))
     found, first = [], None
     for row in rows:
         try:

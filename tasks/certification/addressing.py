@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from infra.errors import Forbidden
-from tasks.authority.records import OnRecord, ask, read_records
+from tasks.authority.records import OnRecord, ask, records_once
 from tasks.authority.rules import choose
 from tasks.authority.values import Decision
 from tasks.certificates.choosing import can_sign
@@ -45,7 +45,7 @@ def address_fields(
     Somebody `wanted` takes the first step that they may sign now; refused where there is none.
     """
     steps = [step for step in route if step.role == "official"]
-    known = read_records(session, office.code)
+    known = records_once(session, office.code)
 
     def may(officer: Officer, step: SignatureStep) -> Addressed:
         decision = ask(session, office, officer, procedure, step, original, read=known)

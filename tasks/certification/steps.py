@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,10 +11,11 @@ from sqlmodel import Session, col, select
 from infra.database import now
 from infra.errors import Broken
 from infra.history import Json
+from infra.object_store import Stored
 from infra.pdf.fields import place_fields
 from infra.pdf.pages import PageImage
 from infra.services import services
-from tasks.authority.records import OnRecord, read_records
+from tasks.authority.records import OnRecord, read_records, records_once
 from tasks.authority.values import NoAuthority
 from tasks.certification.addressing import Addressed, NobodyMaySign, address_fields, as_printed
 from tasks.dossier.calendar import local
@@ -35,16 +36,19 @@ from tasks.dossier.papers import Paper, all_of, keep, read, store_content
 from tasks.dossier.procedures import SignatureStep
 from tasks.dossier.register import line_of, number_text, reserve
 from tasks.dossier.routes import address, addressed_to, approvals, frozen_of, route_of
-from tasks.dossier.tables import OriginalRow
+from tasks.dossier.tables import DocumentRow, OriginalRow
 from tasks.dossier.waiting import frozen_at
 from tasks.forms import ECopy, Signatory, e_copy
 from tasks.forms.appearances import Profile, inscription, profile_on
 from tasks.forms.heads import letterhead_of
 from tasks.forms.placing import place_copy_fields
 
+#: Standings in which a copy may be (re-)issued: nobody has signed yet.
+_OPEN = (Standing.RECEIVED, Standing.CERTIFIED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Issue:
+class Issue:
     """What one issue of a copy is made of, fixed in one transaction."""
 
     code: str
@@ -58,12 +62,22 @@ class _Issue:
     route: tuple[SignatureStep, ...]
     profile: Profile
     form: str
-    pages: tuple[PageImage, ...]
+    pages: tuple[DocumentRow, ...]
 
     @property
     def day(self) -> date:
         """The day that the page says it is signed on."""
         return local(self.moment).date()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy that is set and stored, and not yet anybody's."""
+
+    issue: Issue
+    stored: Stored
+    #: What is to be known of its page: to whom its fields are addressed, and in which words.
+    facts: Mapping[str, object]
 
 
 def originals_to_number(code: str) -> list[int]:
@@ -109,30 +123,105 @@ def issue_copy(code: str, ordinal: int, *, official: str | None = None) -> bool:
     A copy that was frozen for today, for the same officials, is left as it is. One of an earlier day is
     issued anew under its number, because the date on the page is the day of signing.
     """
-    issue = _begin(code, ordinal, official)
-    if issue is None:
-        return False
-    pdf, facts_of_page = _set(issue)
-    stored = store_content(pdf, "application/pdf")
+    issue = begin_copy(code, ordinal, official)
+    return issue is not None and freeze_copy(set_copy(issue))
+
+
+def begin_copy(code: str, ordinal: int, official: str | None = None) -> Issue | None:
+    """Return what an original's copy is to be made of now; `None` when today's for this official is there already."""
     with services().database.transaction() as session:
-        dossier, original = hold(session, code), original_of(session, code, ordinal)
+        dossier, original = look(session, code), original_of(session, code, ordinal)
+        if original.standing not in _OPEN:
+            return None
+        moment = now(session)
+        office = office_of(session, dossier.office)
+        procedure = procedure_of(session, dossier)
+        frozen = frozen_of(session, original)
+        if approvals(session, original):
+            return None  # What somebody has signed is never issued anew.
+        route = route_of(session, original, procedure)
+        chosen = address_fields(session, original, office, procedure, route, official)
+        if (
+            original.standing == Standing.CERTIFIED
+            and frozen is not None
+            and frozen.for_day == local(moment).date()
+            and addressed_to(frozen) == tuple((one.field, one.officer.staff) for one in chosen)
+            and frozen.facts.get("lines") == {one.field: list(one.decision.lines) for one in chosen}
+        ):
+            return None
+        number = _line_text(session, code, ordinal)
+        if number is None:
+            raise Broken(f"{code}/{ordinal} has no certification number")
+        return Issue(
+            code=code,
+            ordinal=ordinal,
+            revision=original.revision,
+            number=number,
+            moment=moment,
+            kind=original.kind,
+            office=office,
+            officials=chosen,
+            route=route,
+            profile=profile_on(local(moment).date()),
+            form=procedure.copy_form,
+            pages=tuple(all_of(session, code, ordinal, "page")),
+        )
+
+
+def set_copy(issue: Issue) -> Copy:
+    """Set a copy with every signature field of its route, and store it; nothing names it yet."""
+    look = issue.profile.look(issue.route[-1].shows)
+    text = inscription(look, issue.office, form=issue.form, number=issue.number)
+    pages = tuple(PageImage(content=read(row), source=row.kind, **row.facts) for row in issue.pages)
+    placed = place_copy_fields(issue.route, pages[0], issue.office, text, local(issue.moment))
+    copy = ECopy(
+        head=letterhead_of(issue.office),
+        pages=pages,
+        kind=issue.kind,
+        number=issue.number,
+        date=datetime.combine(issue.day, datetime.min.time(), tzinfo=local(issue.moment).tzinfo),
+        signatories=tuple(
+            Signatory(title_lines=one.decision.lines, full_name=one.officer.name) for one in issue.officials
+        ),
+        code=issue.code,
+        verify_url=services().settings.verify_url,
+        attested=placed.attested,
+        marked_by_agency=placed.marked_by_agency,
+    )
+    width, height = placed.room
+    facts = address([(one.field, one.officer.staff) for one in issue.officials])
+    facts["lines"] = {one.field: list(one.decision.lines) for one in issue.officials}
+    facts["look"] = {"profile": issue.profile.code, "width": width, "height": height}
+    stored = store_content(place_fields(e_copy(copy), placed.fields), "application/pdf")
+    return Copy(issue=issue, stored=stored, facts=facts)
+
+
+def freeze_copy(copy: Copy) -> bool:
+    """
+    Say what is to be signed; return `False` if the original was declined or issued while the page was set.
+
+    Saying it again changes nothing: the revision is another one then.
+    """
+    issue, stored = copy.issue, copy.stored
+    with services().database.transaction() as session:
+        dossier, original = hold(session, issue.code), original_of(session, issue.code, issue.ordinal)
         if original.revision != issue.revision or original.standing not in _OPEN:
-            return False  # Somebody declined it or issued it while the page was set.
+            return False
         original.revision += 1
         # A route without officials waits for the agency at once, and its page names no day.
         original.standing = Standing.CERTIFIED if issue.officials else Standing.APPROVED
         session.add(original)
         paper = Paper(
-            dossier=code,
+            dossier=issue.code,
             kind="frozen",
-            ordinal=ordinal,
+            ordinal=issue.ordinal,
             revision=original.revision,
             for_day=issue.day if issue.officials else None,
-            facts=facts_of_page,
+            facts=copy.facts,
         )
         keep(session, paper, stored)
         facts: dict[str, Json] = {
-            "original": ordinal,
+            "original": issue.ordinal,
             "doc": {"sha256": stored.sha256, "size": stored.size, "sig_count": 0},
             "for_day": issue.day.isoformat(),
         }
@@ -215,7 +304,7 @@ def copies_to_issue_anew(code: str) -> list[int]:
         if dossier.stage in PAUSED or not waiting:
             return []
         procedure, office = procedure_of(session, dossier), office_of(session, dossier.office)
-        read = read_records(session, dossier.office)
+        read = records_once(session, dossier.office)
         return [
             original.ordinal
             for original in waiting
@@ -227,78 +316,6 @@ def copies_to_issue_anew(code: str) -> list[int]:
                 or not as_printed(session, original, office, procedure, frozen, read=read)
             )
         ]
-
-
-def _set(issue: _Issue) -> tuple[bytes, dict[str, object]]:
-    """Return the copy as a PDF with every signature field of its route, and what is to be known of it."""
-    look = issue.profile.look(issue.route[-1].shows)
-    text = inscription(look, issue.office, form=issue.form, number=issue.number)
-    placed = place_copy_fields(issue.route, issue.pages[0], issue.office, text, local(issue.moment))
-    copy = ECopy(
-        head=letterhead_of(issue.office),
-        pages=issue.pages,
-        kind=issue.kind,
-        number=issue.number,
-        date=datetime.combine(issue.day, datetime.min.time(), tzinfo=local(issue.moment).tzinfo),
-        signatories=tuple(
-            Signatory(title_lines=one.decision.lines, full_name=one.officer.name) for one in issue.officials
-        ),
-        code=issue.code,
-        verify_url=services().settings.verify_url,
-        attested=placed.attested,
-        marked_by_agency=placed.marked_by_agency,
-    )
-    width, height = placed.room
-    facts = address([(one.field, one.officer.staff) for one in issue.officials])
-    facts["lines"] = {one.field: list(one.decision.lines) for one in issue.officials}
-    facts["look"] = {"profile": issue.profile.code, "width": width, "height": height}
-    return place_fields(e_copy(copy), placed.fields), facts
-
-
-#: Standings in which a copy may be (re-)issued: nobody has signed yet.
-_OPEN = (Standing.RECEIVED, Standing.CERTIFIED)
-
-
-def _begin(code: str, ordinal: int, official: str | None) -> _Issue | None:
-    """Read what the copy is made of; `None` when today's copy for this official is there already."""
-    with services().database.transaction() as session:
-        dossier, original = look(session, code), original_of(session, code, ordinal)
-        if original.standing not in _OPEN:
-            return None
-        moment = now(session)
-        office = office_of(session, dossier.office)
-        procedure = procedure_of(session, dossier)
-        frozen = frozen_of(session, original)
-        if approvals(session, original):
-            return None  # What somebody has signed is never issued anew.
-        route = route_of(session, original, procedure)
-        chosen = address_fields(session, original, office, procedure, route, official)
-        if (
-            original.standing == Standing.CERTIFIED
-            and frozen is not None
-            and frozen.for_day == local(moment).date()
-            and addressed_to(frozen) == tuple((one.field, one.officer.staff) for one in chosen)
-            and frozen.facts.get("lines") == {one.field: list(one.decision.lines) for one in chosen}
-        ):
-            return None
-        number = _line_text(session, code, ordinal)
-        if number is None:
-            raise Broken(f"{code}/{ordinal} has no certification number")
-        pages = all_of(session, code, ordinal, "page")
-    return _Issue(
-        code=code,
-        ordinal=ordinal,
-        revision=original.revision,
-        number=number,
-        moment=moment,
-        kind=original.kind,
-        office=office,
-        officials=chosen,
-        route=route,
-        profile=profile_on(local(moment).date()),
-        form=procedure.copy_form,
-        pages=tuple(PageImage(content=read(row), source=row.kind, **row.facts) for row in pages),
-    )
 
 
 def _line_text(session: Session, code: str, ordinal: int) -> str | None:
