@@ -47,6 +47,9 @@ _STARTING = timedelta(seconds=60)
 
 _GOING = (StateType.RUNNING, StateType.SCHEDULED, StateType.PENDING)
 
+#: The names of what waits for nothing but the next batch.
+_BATCH_NEXT = (Stage.RECEIVED, Stage.AWAITING_SEAL, Stage.SIGNED)
+
 #: How many runs are asked for in one request; Prefect answers 200 at most.
 _PAGE = 200
 
@@ -88,6 +91,8 @@ class Shown:
     run_id: UUID | None
     told: str | None
     leased: bool
+    #: Whether only a batch's turn is waited for, so that the batch's own run tells how far it is.
+    in_batch: bool = False
 
 
 def picture_of(waits: Waiting) -> str:
@@ -127,9 +132,13 @@ async def project(client: PrefectClient, codes: Sequence[str] | None = None) -> 
     Set right the runs of some dossiers, or of every open or freshly ended one; return how many were wrong.
 
     A run that a worker is at is left alone, and one that a button has just set going is given a minute.
-    A dossier that cannot be shown does not keep the others from it.
+    A dossier that cannot be shown does not keep the others from it. Of a bulk order's dossiers that wait for a batch
+    none gets a run of its own unless it is asked for: the batch's run tells of them, and each has one as soon as it
+    waits for a person, met a fault, or has ended.
     """
     pictures = await asyncio.to_thread(_pictures, codes)
+    if codes is None:
+        pictures = [shown for shown in pictures if shown.run_id is not None or not shown.in_batch]
     wrong = 0
     deployed = _Deployed(client)
     for start in range(0, len(pictures), _PAGE):
@@ -199,11 +208,11 @@ async def _set_right(client: PrefectClient, deployed: _Deployed, shown: Shown, r
         return False
     if run is None:
         run = await _make_run(client, deployed, shown)
+    else:
+        await client.set_flow_run_state(run.id, state_of(shown.waits), force=True)
+        await asyncio.to_thread(remember, run.id, shown.waits)
+    if not shown.in_batch:
         await show_timeline(client, shown.waits, run.id)
-        return True
-    await client.set_flow_run_state(run.id, state_of(shown.waits), force=True)
-    await show_timeline(client, shown.waits, run.id)
-    await asyncio.to_thread(remember, run.id, shown.waits)
     return True
 
 
@@ -267,7 +276,7 @@ async def show_timeline(client: PrefectClient, waits: Waiting, run_id: UUID) -> 
 def _pictures(codes: Sequence[str] | None) -> list[Shown]:
     """Return what Prefect should show of some dossiers, or of every one that may have changed."""
     with services().database.transaction() as session:
-        query = select(DossierRow, OutboxRow.lease_until).join(
+        query = select(DossierRow, OutboxRow).join(
             OutboxRow, col(OutboxRow.dossier) == col(DossierRow.code), isouter=True
         )
         if codes is not None:
@@ -278,14 +287,22 @@ def _pictures(codes: Sequence[str] | None) -> list[Shown]:
             query = query.where(or_(col(DossierRow.ended_at).is_(None), end_not_shown))
         moment = services().clock.now()
         return [
-            _shown(session, dossier, leased=lease_until is not None and lease_until > moment)
-            for dossier, lease_until in session.exec(query.order_by(col(DossierRow.code)))
+            _shown(session, dossier, errand, moment)
+            for dossier, errand in session.exec(query.order_by(col(DossierRow.code)))
         ]
 
 
-def _shown(session: Session, dossier: DossierRow, *, leased: bool) -> Shown:
+def _shown(session: Session, dossier: DossierRow, errand: OutboxRow | None, moment: datetime) -> Shown:
     """Return what Prefect should show of one dossier."""
-    return Shown(waits=waiting_of(session, dossier), run_id=dossier.run_id, told=dossier.shown, leased=leased)
+    waits = waiting_of(session, dossier)
+    leased, for_batch = (errand.lease_until, errand.batch_until) if errand is not None else (None, None)
+    return Shown(
+        waits=waits,
+        run_id=dossier.run_id,
+        told=dossier.shown,
+        leased=leased is not None and leased > moment,
+        in_batch=for_batch is not None and for_batch > moment and waits.name in _BATCH_NEXT,
+    )
 
 
 def _known(names: Sequence[str]) -> list[str]:
