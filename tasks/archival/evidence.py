@@ -29,16 +29,11 @@ from tasks.archival.package import as_json
 from tasks.dossier.moves import Actor, Telling, hold, tell
 from tasks.people.acting import acting_on
 
-#: Files of the package that go into the evidence under their own names.
-_AS_ARCHIVED = (
-    "proof.json",
-    "history.jsonl",
-    "timeline.json",
-    "timeline.html",
-    "metadata.json",
-    "premis.xml",
-    "validation.json",
-)
+#: Files of the package that go into the evidence as they are.
+_AS_ARCHIVED = ("proof.json", "history.jsonl", "timeline.html", "metadata.json", "premis.xml")
+
+#: Files of the evidence that are members of the metadata; earlier packages have them as files.
+_IN_METADATA = {"timeline.json": "quaTrinh", "validation.json": "kiemTraChuKy"}
 
 #: The date that every file in the evidence bears: the same evidence is the same bytes.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
@@ -72,7 +67,7 @@ def evidence(code: str) -> bytes:
             rule="ARC-09",
             way_out="Hand out the documents and an export of the history instead (“hoso history export”).",
         )
-    files = {name: first[name] for name in _AS_ARCHIVED}
+    files = {name: first[name] for name in _AS_ARCHIVED} | described(first)
     documents = documents_in(packages)
     bundle = json.loads(first["proof.json"])
     files |= documents
@@ -89,6 +84,15 @@ def evidence(code: str) -> bytes:
     sums = "".join(f"{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     files["SHA256SUMS"] = sums.encode()
     return _packed(files)
+
+
+def described(package: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the timeline and what was found in the signatures, from a package's metadata or its own files of them."""
+    about = json.loads(package["metadata.json"])
+    return {
+        name: package[name] if name in package else as_json(about[member])
+        for name, member in _IN_METADATA.items()
+    }
 
 
 def _stamped_at(note: str) -> datetime:

@@ -23,7 +23,7 @@ from tasks.archival.timeline import as_page, timeline
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Stage, Standing
 from tasks.dossier.moves import hold, look, office_of, originals_of, procedure_of
-from tasks.dossier.papers import UNSEALED, read
+from tasks.dossier.papers import UNSEALED, read, sha256_of
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, OriginalRow
@@ -52,18 +52,27 @@ def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mappi
         originals = originals_of(session, code)
         told = [e for e in entries(session, code) if e.position <= plan.history_position]
         rows = _documents(session, code, datetime.fromisoformat(json.loads(told[-1].content)["at"]))
-        rendered = {"metadata.json": as_json(_describe(session, dossier, originals, plan))}
+        described = _describe(session, dossier, originals, plan)
         proof = {**proven(session, told, checkpoint), "docs": _proven_documents(rows, told)}
         office = office_of(session, dossier.office)
-    files = {_name(row): read(row) for row in rows}
-    rendered["proof.json"] = as_json(proof)
+    files, within = _read_all(rows)
     lines = timeline(told)
-    rendered["timeline.json"] = as_json(lines)
-    rendered["timeline.html"] = as_page(code, office.name, lines)
-    checked = {name: _validation(content) for name, content in files.items() if name.startswith("documents/")}
-    rendered["validation.json"] = as_json(checked)
+    about = {
+        **described,
+        "tepTrinhKy": within,
+        "kiemTraChuKy": {
+            n: _validation(content) for n, content in files.items() if n.startswith("documents/")
+        },
+        "quaTrinh": lines,
+    }
+    rendered = {
+        "metadata.json": as_json(about),
+        "proof.json": as_json(proof),
+        "timeline.html": as_page(code, office.name, lines),
+    }
     files["history.jsonl"] = b"\n".join(entry.content for entry in told) + b"\n"
-    rendered["premis.xml"] = premis({**files, **rendered}, told)
+    beginnings = {str(one["sha256"]): str(one["tep"]) for one in within}
+    rendered["premis.xml"] = premis({**files, **rendered}, told, beginnings)
     kept = _rendered_once(code, rendered)
     if kept is None:
         return None
@@ -97,6 +106,27 @@ def _rendered_once(code: str, rendered: Mapping[str, bytes]) -> dict[str, bytes]
         if not plan.rendered:
             plan.rendered = {name: content.decode() for name, content in rendered.items()}
         return {name: content.encode() for name, content in plan.rendered.items()}
+
+
+def _read_all(rows: Sequence[DocumentRow]) -> tuple[dict[str, bytes], list[dict[str, Json]]]:
+    """
+    Return documents by their place in the package, and which of them are the beginning of another one.
+
+    What was put before the official is what the signed document begins with: signatures are added behind it. Where
+    that is so, byte by byte, it is not kept twice; where it is not, it is a file of its own.
+    """
+    files = {_name(row): read(row) for row in rows if row.kind != "frozen"}
+    within: list[dict[str, Json]] = []
+    for row in rows:
+        if row.kind != "frozen":
+            continue
+        signed = (name for name in files if name.startswith(f"documents/{row.ordinal}-"))
+        whole = next((name for name in signed if sha256_of(files[name][: row.size]) == row.sha256), None)
+        if whole is None:
+            files[_name(row)] = read(row)
+        else:
+            within.append({"tep": whole, "soByteDau": row.size, "sha256": row.sha256})
+    return files, within
 
 
 def _proven_documents(rows: Sequence[DocumentRow], told: Sequence[Entry]) -> list[Json]:

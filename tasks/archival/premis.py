@@ -38,8 +38,12 @@ _MEDIA_TYPES = {
 }
 
 
-def premis(files: Mapping[str, bytes], told: Sequence[Entry]) -> bytes:
-    """Return the PREMIS description of a package's files and of what its history says was done to them."""
+def premis(files: Mapping[str, bytes], told: Sequence[Entry], within: Mapping[str, str]) -> bytes:
+    """
+    Return the PREMIS description of a package's files and of what its history says was done to them.
+
+    `within` are the SHA-256 of documents that are the beginning of a file, with that file's name.
+    """
     ET.register_namespace("premis", _SPACE)
     root = ET.Element(f"{{{_SPACE}}}premis", {"version": "3.0"})
     known = {name: sha256(files[name]).hexdigest() for name in sorted(files)}
@@ -54,8 +58,9 @@ def premis(files: Mapping[str, bytes], told: Sequence[Entry]) -> bytes:
             agents[agent] = "person" if actor.get("id_hash") and actor["role"] != "agency" else "organization"
             if actor["role"] == "system":
                 agents[agent] = "software"
-            document = (said.get("doc") or {}).get("sha256")
-            _event(root, said, agent, [name for name, digest in known.items() if digest == document])
+            document = (said.get("doc") or {}).get("sha256", "")
+            named = [name for name, digest in known.items() if digest == document]
+            _event(root, said, agent, named or [within[document]] if document in within else named)
     for agent, kind in sorted(agents.items()):
         made = _add(root, "agent")
         _identify(made, "agentIdentifier", "post or role", agent)

@@ -36,7 +36,6 @@ from tasks.dossier.moves import (
     procedure_of,
     tell,
 )
-from tasks.dossier.papers import sha256_of
 from tasks.dossier.tables import DossierRow
 from tasks.people.acting import acting_on, scope
 
@@ -198,7 +197,7 @@ def read_back(stored: Stored, content: bytes, until: datetime) -> Stored:
     """Return a version as the store reports it now; raises `Broken` when it is not what was written."""
     again, held = services().archive.read_back(stored.key, stored.version_id)
     locked = again.mode == "COMPLIANCE" and again.retain_until is not None and again.retain_until >= until
-    if held != content or sha256_of(held) != stored.sha256 or not locked:
+    if held != content or again.sha256 != stored.sha256 or not locked:
         raise Broken(f"the archive does not hold {stored.key} as it was written")
     return again
 

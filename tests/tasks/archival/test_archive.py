@@ -121,11 +121,9 @@ def test_the_package_holds_originals_results_metadata_validation_and_the_whole_h
     kinds = {name.split("/")[0] for name in names}
     assert kinds >= {
         "scans",
-        "frozen",
         "documents",
         "papers",
         "metadata.json",
-        "validation.json",
         "history.jsonl",
     }
     sealed = world.ask("select sha256 from document where dossier = :d and kind = 'lifted'", d=archived)
@@ -135,7 +133,7 @@ def test_the_package_holds_originals_results_metadata_validation_and_the_whole_h
     assert (metadata["maHoSo"], metadata["thoiHanLuuTru"]) == (archived, "20 năm")
     assert metadata["nguoiYeuCau"] == APPLICANT
     assert [record["tinhTrang"] for record in metadata["taiLieu"]] == ["valid", "valid"]
-    validation = json.loads(content("validation.json"))
+    validation = metadata["kiemTraChuKy"]
     assert {name: [s["field"] for s in found] for name, found in validation.items()} == {
         name: ["official_1", "seal"] for name in documents
     }
@@ -143,6 +141,49 @@ def test_the_package_holds_originals_results_metadata_validation_and_the_whole_h
     lines = [json.loads(line) for line in content("history.jsonl").splitlines()]
     assert lines == world.told(archived)[: len(lines)]
     assert [line["event"] for line in lines][-1] == "dossier:archiving"
+    assert [line["suKien"] for line in metadata["quaTrinh"]] == [line["event"] for line in lines]
+
+
+def test_what_was_put_before_the_official_is_the_beginning_of_what_was_released_and_kept_once(
+    world: World, archived: str
+) -> None:
+    folder = world.told(archived)[-1]["package"]
+    kept = {
+        key.removeprefix(f"{folder}/v1/content/") for key in world.parts.archive.keys(f"{folder}/v1/content/")
+    }
+    said = json.loads(world.parts.archive.get(f"{folder}/v1/content/metadata.json"))["tepTrinhKy"]
+    put = world.ask("select sha256, size from document where dossier = :d and kind = 'frozen'", d=archived)
+    assert {(one["sha256"], one["soByteDau"]) for one in said} == {(row.sha256, row.size) for row in put}
+    for one in said:
+        whole = world.parts.archive.get(f"{folder}/v1/content/{one['tep']}")
+        assert hashlib.sha256(whole[: one["soByteDau"]]).hexdigest() == one["sha256"]
+    assert not [name for name in kept if name.startswith("frozen/")]
+    described = ElementTree.fromstring(world.parts.archive.get(f"{folder}/v1/content/premis.xml"))
+    space = {"p": "http://www.loc.gov/premis/v3"}
+    made = [
+        e
+        for e in described.findall("p:event", space)
+        if e.findtext(".//p:eventDetail", "", space) == "copy:frozen"
+    ]
+    names = {e.findtext("p:linkingObjectIdentifier/p:linkingObjectIdentifierValue", "", space) for e in made}
+    assert names == {one["tep"] for one in said}
+
+
+def test_what_was_put_before_the_official_is_a_file_of_its_own_where_no_document_begins_with_it(
+    world: World, returned: str
+) -> None:
+    other = world.parts.work.put("other-frozen", b"%PDF-1.7 other", content_type="application/pdf")
+    with world.owner() as owner:
+        owner.execute(
+            "update document set sha256 = %s, size = %s, key = %s"
+            " where dossier = %s and kind = 'frozen' and ordinal = 1",
+            (other.sha256, other.size, other.key, returned),
+        )
+    store = MemoryStore()
+    with world.having(archive=store):
+        assert archive(returned)
+    (key,) = [key for key in store.keys(ARCHIVE_ROOT) if "/v1/content/frozen/1-" in key]
+    assert store.get(key) == b"%PDF-1.7 other"
 
 
 def test_arc_06_the_catalogue_says_what_the_circular_asks_and_what_the_installation_adds(

@@ -20,7 +20,7 @@ from infra.errors import Forbidden
 from infra.history import verify_history
 from infra.services import using
 from tasks.archival.checkpoints import verifier
-from tasks.archival.evidence import evidence
+from tasks.archival.evidence import described, evidence
 from tests.world import World
 
 
@@ -92,6 +92,16 @@ def test_it_holds_what_is_needed_and_no_more(folder: Path, given: tuple[str, byt
     released = world.ask("select sha256 from document where dossier = :d and kind = 'lifted'", d=given[0])
     pdf = (folder / "documents/1-lifted-1-0.pdf").read_bytes()
     assert hashlib.sha256(pdf).hexdigest() == released[0].sha256
+
+
+def test_a_package_that_has_timeline_and_validation_as_files_gives_them_as_they_are() -> None:
+    earlier = {"metadata.json": b"{}", "timeline.json": b"[1]", "validation.json": b"{ }"}
+    assert described(earlier) == {"timeline.json": b"[1]", "validation.json": b"{ }"}
+    now = {"metadata.json": b'{"quaTrinh": [1], "kiemTraChuKy": {}}'}
+    assert {name: json.loads(said) for name, said in described(now).items()} == {
+        "timeline.json": [1],
+        "validation.json": {},
+    }
 
 
 def test_the_timeline_is_vietnamese_and_names_nobody(folder: Path, given: tuple[str, bytes]) -> None:

@@ -192,7 +192,7 @@ def test_a_finding_is_told_to_the_history_once_and_stays_in_every_report(kept: K
 
 
 def test_one_object_that_the_store_cannot_read_is_a_finding_and_a_silent_store_is_not(kept: Kept) -> None:
-    row = kept.row("validation.json")
+    row = kept.row("premis.xml")
 
     class Bad:
         """A store that answers for everything but one object."""
