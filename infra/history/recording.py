@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC
 
 import rfc8785
@@ -37,6 +38,8 @@ _APPEND = text("""
 """)
 #: Where a session that many parts share keeps what they told, until all of it is written.
 _TOLD = "told"
+#: Where a session says that its rows are written together before anything is told of them.
+_ROWS_FIRST = "rows first"
 
 
 def record(
@@ -53,7 +56,8 @@ def record(
     facts = dict(facts)
     if private:
         facts["commit"] = _keep_private(session, subject, private).hex()
-    session.flush()  # What it tells of comes first, so that a row that is refused leaves no entry half made.
+    if _ROWS_FIRST not in session.info:
+        session.flush()  # What it tells of comes first, so that a row that is refused leaves no entry half made.
     at_end = session.info.get(AT_END)
     if at_end is None:
         _append(session, [(subject, facts)])
@@ -62,6 +66,24 @@ def record(
         session.info[_TOLD] = []
         at_end.append(write_what_was_told)
     session.info[_TOLD].append((subject, facts))
+
+
+@contextmanager
+def told_together(session: Session) -> Iterator[None]:
+    """
+    Keep what is told in a `with` block back to its end, and write it there in order, behind all rows it tells of.
+
+    So the head of the history is locked once and briefly, and rows of one kind travel together. Only for a
+    transaction that is kept or undone as a whole; what fails in the block has told nothing.
+    """
+    session.info.update({AT_END: [], _ROWS_FIRST: True})
+    try:
+        yield
+        session.flush()
+        write_what_was_told(session)
+    finally:
+        for key in (AT_END, _ROWS_FIRST, _TOLD):
+            session.info.pop(key, None)
 
 
 def write_what_was_told(session: SqlSession) -> None:

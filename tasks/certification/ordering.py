@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from sqlmodel import Session, col, func, select
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
-from infra.history.recording import record
+from infra.history.recording import record, told_together
 from infra.services import services
 from tasks.batches.rules import pulled_at
 from tasks.certification.manifests import BadRow, OrderLine, grouped
@@ -33,7 +33,7 @@ from tasks.dossier.calendar import local
 from tasks.dossier.deadlines import check_extension
 from tasks.dossier.moves import Actor, office_of, procedure_on
 from tasks.dossier.offices import OfficeData
-from tasks.dossier.opening import Applicant, Opening, answered_before, check_applicant, open_dossier
+from tasks.dossier.opening import Applicant, Opening, all_answered_before, check_applicant, open_dossiers
 from tasks.dossier.outbox import leave_to_batches
 from tasks.dossier.procedures import Procedure, check_channels
 from tasks.dossier.tables import OriginalRow
@@ -130,9 +130,9 @@ def place_order(
             _begin(session, name, order, by, rows=len(rows))
     codes: list[str] = []
     for start in range(0, len(groups), _TOGETHER):
+        some = dict(enumerate(groups[start : start + _TOGETHER], start=start + 1))
         with services().database.transaction() as session:
-            for number, group in enumerate(groups[start : start + _TOGETHER], start=start + 1):
-                codes.append(_open(session, name, number, order, group, procedure, office, by))
+            codes += _open(session, name, order, some, procedure, office, by)
         told(len(codes))
     with services().database.transaction() as session:
         row = session.get_one(BulkOrderRow, name)
@@ -234,37 +234,59 @@ def _begin(session: Session, name: str, order: Order, by: Actor, *, rows: int) -
 def _open(
     session: Session,
     name: str,
-    number: int,
     order: Order,
-    group: Sequence[Examined],
+    groups: Mapping[int, Sequence[Examined]],
     procedure: Procedure,
     office: OfficeData,
     by: Actor,
-) -> str:
-    """Open and receive one dossier of an order in the caller's transaction, unless it was; return its code."""
-    opening = Opening(
+) -> list[str]:
+    """Open and receive, in the caller's transaction, what of an order was not; return the codes of all its numbers."""
+    openings = {number: _opening(name, number, order) for number in groups}
+    before = all_answered_before(session, list(openings.values()))
+    codes = {
+        n: before[known].code for n, one in openings.items() if (known := one.request_id or "") in before
+    }
+    fresh = [number for number in groups if number not in codes]
+    if not fresh:
+        return list(codes.values())
+    by = acting(session, by, "order place", office=order.office, procedure=order.procedure)
+    every = timedelta(minutes=services().settings.batch_minutes)
+    left: dict[str, datetime] = {}
+    with told_together(session):
+        opened = open_dossiers(session, [openings[n] for n in fresh], office, by=by, walk_in=True)
+        for number, dossier in zip(fresh, opened, strict=True):
+            scanned = [one.scanned for one in groups[number]]
+            take_in(session, dossier, procedure, scanned, order.receipt, by)
+            left[dossier.code] = pulled_at(office.calendar(), dossier.due_at or now(session), every)
+            session.add_all(_ordered(name, dossier.code, groups[number]))
+            codes[number] = dossier.code
+        leave_to_batches(session, left)
+    return [codes[number] for number in groups]
+
+
+def _opening(name: str, number: int, order: Order) -> Opening:
+    """Return what is asked for with one dossier of an order."""
+    return Opening(
         office=order.office,
         procedure=order.procedure,
         applicant=order.applicant,
         channels=tuple(order.channels),
         request_id=f"order/{name}/{number}",
     )
-    if before := answered_before(session, opening):
-        return before.code
-    by = acting(session, by, "order place", office=order.office, procedure=order.procedure)
-    dossier, _ = open_dossier(session, opening, office, by=by, walk_in=True, warn=False)
-    take_in(session, dossier, procedure, [one.scanned for one in group], order.receipt, by)
-    due: datetime = dossier.due_at or now(session)
-    every = timedelta(minutes=services().settings.batch_minutes)
-    leave_to_batches(session, dossier.code, pulled_at(office.calendar(), due, every))
-    for ordinal, one in enumerate(group, start=1):
-        facts = {"kind": one.line.kind, "files": len(one.line.files)}
-        session.add(
-            OrderedOriginalRow(
-                bulk_order=name, row=one.line.row, dossier=dossier.code, ordinal=ordinal, facts=facts
-            )
+
+
+def _ordered(name: str, code: str, group: Sequence[Examined]) -> list[OrderedOriginalRow]:
+    """Return the rows that say which original came from which row of an order."""
+    return [
+        OrderedOriginalRow(
+            bulk_order=name,
+            row=one.line.row,
+            dossier=code,
+            ordinal=ordinal,
+            facts={"kind": one.line.kind, "files": len(one.line.files)},
         )
-    return dossier.code
+        for ordinal, one in enumerate(group, start=1)
+    ]
 
 
 def orders_at(office: str) -> list[tuple[BulkOrderRow, dict[str, int]]]:

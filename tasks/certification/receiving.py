@@ -10,11 +10,12 @@ from sqlmodel import Session
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
+from infra.object_store import Stored
 from infra.services import services
 from tasks.certification.rules import (
     fee,
 )
-from tasks.certification.scanning import Presented, Scanned, keep_scan, scan_all
+from tasks.certification.scanning import Presented, Scanned, papers_of_scan, scan_all
 from tasks.certification.tables import PaymentRow
 from tasks.dossier.calendar import local
 from tasks.dossier.deadlines import check_extension, due_at
@@ -33,6 +34,7 @@ from tasks.dossier.moves import (
     procedure_on,
 )
 from tasks.dossier.opening import Opened, Opening, answered_before, open_dossier
+from tasks.dossier.papers import Paper, keep_first
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow
 from tasks.people.acting import acting, acting_on
@@ -187,7 +189,10 @@ def _add_originals(
 ) -> int:
     """Add originals behind those that are there, and return what they cost together in đồng."""
     amount = 0
-    first = main = len(originals_of(session, dossier.code)) + 1
+    # What was never received has none.
+    before = len(originals_of(session, dossier.code)) if dossier.stage != Stage.BOOKED else 0
+    first = main = before + 1
+    papers: list[tuple[Paper, Stored]] = []
     for ordinal, one in enumerate(scanned, start=first):
         presented = one.presented
         main = main if presented.attached else ordinal
@@ -211,9 +216,10 @@ def _add_originals(
                 notation=presented.number.strip(),
             )
         )
-        session.flush()
         amount += price
-        keep_scan(session, dossier.code, ordinal, 0, one.scan)
+        papers += papers_of_scan(dossier.code, ordinal, 0, one.scan)
+    session.flush()
+    keep_first(session, papers)
     return amount
 
 

@@ -163,6 +163,13 @@ def _media_type(content: bytes) -> str:
 
 def keep_scan(session: Session, code: str, ordinal: int, revision: int, scan: Scan) -> None:
     """Say which stored bytes are an original's files and its clean page images."""
+    for paper, stored in papers_of_scan(code, ordinal, revision, scan):
+        keep(session, paper, stored)
+
+
+def papers_of_scan(code: str, ordinal: int, revision: int, scan: Scan) -> list[tuple[Paper, Stored]]:
+    """Return what an original's stored files and clean page images are to its dossier."""
+    papers = []
     for position, (media_type, stored) in enumerate(scan.files):
         of_file = Paper(
             dossier=code,
@@ -172,7 +179,7 @@ def keep_scan(session: Session, code: str, ordinal: int, revision: int, scan: Sc
             position=position,
             media_type=media_type,
         )
-        keep(session, of_file, stored)
+        papers.append((of_file, stored))
     for position, (page, stored) in enumerate(scan.pages):
         facts = {k: v for k, v in asdict(page).items() if k not in ("content", "source")}
         of_page = Paper(
@@ -184,4 +191,5 @@ def keep_scan(session: Session, code: str, ordinal: int, revision: int, scan: Sc
             media_type=page.media_type,
             facts=facts,
         )
-        keep(session, of_page, stored)
+        papers.append((of_page, stored))
+    return papers

@@ -165,6 +165,11 @@ def procedure_of(session: Session, dossier: DossierRow) -> Procedure:
 
 def procedure_on(session: Session, code: str, day: date) -> Procedure:
     """Return the version of a procedure that is in force on a day."""
+    return read_once(session, (ProcedureRow,), (code, day), lambda: _procedure_on(session, code, day))
+
+
+def _procedure_on(session: Session, code: str, day: date) -> Procedure:
+    """Read the version of a procedure that is in force on a day."""
     row = session.exec(
         select(ProcedureRow)
         .where(ProcedureRow.code == code, ProcedureRow.effective_from <= day)

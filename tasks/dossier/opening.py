@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from pydantic import TypeAdapter
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from infra.database import now
 from infra.errors import Forbidden
@@ -26,6 +27,13 @@ from tasks.dossier.tables import (
     DossierRow,
     StatusReportRow,
 )
+
+#: Locked one after the other in the order of the ids, so that nobody waits crosswise.
+_LOCK_REQUESTS = text("""
+    select pg_advisory_xact_lock(hashtextextended(id, 1)) from unnest(cast(:ids as text[])) as asked (id)
+""")
+#: Where a session keeps what it wrote beside the dossiers that it opened.
+_OPENED = "opened"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,21 +94,24 @@ def answered_before(session: Session, opening: Opening) -> Opened | None:
 
     A request that comes twice at once is answered by the first: the second waits here for its commit.
     """
-    if opening.request_id is None:
-        return None
-    session.connection().exec_driver_sql(
-        "select pg_advisory_xact_lock(hashtextextended(%s, 1))", (opening.request_id,)
-    )
-    row = session.get(CommandRow, opening.request_id)
-    if row is None:
-        return None
-    if row.request_hash != _request_hash(opening):
-        raise Forbidden(
-            f"request {opening.request_id} was made before with other content.",
-            rule="DOS-01",
-            way_out="Use a new request id for a new request.",
-        )
-    return Opened(code=row.answer, repeated=True)
+    return all_answered_before(session, [opening]).get(opening.request_id or "")
+
+
+def all_answered_before(session: Session, openings: Sequence[Opening]) -> Mapping[str, Opened]:
+    """Return by their ids the earlier answers to requests, as `answered_before` does, in one look."""
+    asked = {one.request_id: one for one in openings if one.request_id is not None}
+    if not asked:
+        return {}
+    session.connection().execute(_LOCK_REQUESTS, {"ids": sorted(asked)})
+    rows = session.exec(select(CommandRow).where(col(CommandRow.request_id).in_(list(asked)))).all()
+    for row in rows:
+        if row.request_hash != _request_hash(asked[row.request_id]):
+            raise Forbidden(
+                f"request {row.request_id} was made before with other content.",
+                rule="DOS-01",
+                way_out="Use a new request id for a new request.",
+            )
+    return {row.request_id: Opened(code=row.answer, repeated=True) for row in rows}
 
 
 def open_dossier(
@@ -112,17 +123,57 @@ def open_dossier(
     Warns of an open dossier of the same person for the same procedure at the same office, unless `warn` is off: a
     bulk order is nothing else.
     """
-    check_applicant(opening.applicant)
+    warnings = _duplicates(session, opening, office) if warn else ()
+    [dossier] = open_dossiers(session, [opening], office, by=by, walk_in=walk_in)
+    return dossier, Opened(code=dossier.code, warnings=warnings)
+
+
+def open_dossiers(
+    session: Session, openings: Sequence[Opening], office: OfficeData, *, by: Actor, walk_in: bool
+) -> list[DossierRow]:
+    """
+    Open dossiers of one office in the caller's transaction, in their order, with codes that follow each other.
+
+    It asks once for what concerns all, and writes their rows together; nobody is warned of other dossiers.
+    """
     moment = now(session)
     day = local(moment).date()
-    procedure = procedure_on(session, opening.procedure, day)
+    last = _last_sequence(session, office.code, day, len(openings)) if openings else 0
+    dossiers = []
+    for sequence, opening in enumerate(openings, start=last - len(openings) + 1):
+        code = dossier_code(office.code, day, sequence, width=office.sequence_width)
+        dossiers.append(_dossier_row(session, code, opening, office, moment, by, walk_in=walk_in))
+    session.add_all(dossiers)
+    session.flush()
+    beside: list[SQLModel] = []
+    for dossier, opening in zip(dossiers, openings, strict=True):
+        beside += _rows_beside(dossier, opening, moment)
+    session.add_all(beside)
+    session.flush()
+    # A session forgets rows that nobody refers to.
+    session.info[_OPENED] = beside
+    for dossier, opening in zip(dossiers, openings, strict=True):
+        _tell_opened(session, dossier, opening, by)
+        ask_to_continue(session, dossier.code)
+    return dossiers
+
+
+def _dossier_row(
+    session: Session,
+    code: str,
+    opening: Opening,
+    office: OfficeData,
+    moment: datetime,
+    by: Actor,
+    *,
+    walk_in: bool,
+) -> DossierRow:
+    """Return the row of a dossier that is opened; refuses an applicant or a channel that will not do."""
+    check_applicant(opening.applicant)
+    procedure = procedure_on(session, opening.procedure, local(moment).date())
     applicant = opening.applicant
     channels = check_channels(procedure, opening.channels, email=applicant.email, account=applicant.account)
-    warnings = _duplicates(session, opening, office) if warn else ()
-    code = dossier_code(
-        office.code, day, _next_sequence(session, office.code, day), width=office.sequence_width
-    )
-    dossier = DossierRow(
+    return DossierRow(
         code=code,
         office=office.code,
         resolving_office=office.code,
@@ -136,17 +187,23 @@ def open_dossier(
         came_by="post" if opening.by_post else "portal" if by.role == "portal" else "counter",
         confidential=opening.confidential,
     )
-    session.add(dossier)
-    session.flush()
-    session.add(_applicant_row(code, applicant))
-    session.add(StatusReportRow(dossier=code, sequence=0, code=1, at=moment))
+
+
+def _rows_beside(dossier: DossierRow, opening: Opening, moment: datetime) -> list[SQLModel]:
+    """Return what an opened dossier has besides its row: applicant, first status code, the answer to the request."""
+    code = dossier.code
+    rows: list[SQLModel] = [
+        _applicant_row(code, opening.applicant),
+        StatusReportRow(dossier=code, sequence=0, code=1, at=moment),
+    ]
     if opening.request_id:
-        session.add(
-            CommandRow(
-                request_id=opening.request_id, request_hash=_request_hash(opening), answer=code, at=moment
-            )
-        )
-    session.flush()
+        digest = _request_hash(opening)
+        rows.append(CommandRow(request_id=opening.request_id, request_hash=digest, answer=code, at=moment))
+    return rows
+
+
+def _tell_opened(session: Session, dossier: DossierRow, opening: Opening, by: Actor) -> None:
+    """Write the first entry of a dossier."""
     tell(
         session,
         dossier,
@@ -154,17 +211,15 @@ def open_dossier(
             event="dossier:opened",
             by=by,
             facts={
-                "procedure": procedure.code,
-                "version": procedure.version,
-                "channels": list(channels),
-                "walk_in": walk_in,
+                "procedure": dossier.procedure,
+                "version": dossier.procedure_version,
+                "channels": list(dossier.channels),
+                "walk_in": dossier.walk_in,
             },
-            private={"name": applicant.name, "identity": applicant.identity},
+            private={"name": opening.applicant.name, "identity": opening.applicant.identity},
             command=opening.request_id,
         ),
     )
-    ask_to_continue(session, code)
-    return dossier, Opened(code=code, warnings=warnings)
 
 
 def _request_hash(opening: Opening) -> str:
@@ -189,12 +244,12 @@ def _applicant_row(code: str, applicant: Applicant) -> ApplicantRow:
     )
 
 
-def _next_sequence(session: Session, office: str, day: date) -> int:
-    """Return the next dossier sequence of an office's day; the row is locked until the commit (DOS-04)."""
-    row = insert(DayCounterRow).values(office=office, day=day, last=1)
+def _last_sequence(session: Session, office: str, day: date, count: int) -> int:
+    """Take the next dossier sequences of an office's day, and return the last; locked until the commit (DOS-04)."""
+    row = insert(DayCounterRow).values(office=office, day=day, last=count)
     table = DayCounterRow.__table__  # type: ignore[attr-defined]
     statement = row.on_conflict_do_update(
-        index_elements=["office", "day"], set_={"last": table.c.last + 1}
+        index_elements=["office", "day"], set_={"last": table.c.last + count}
     ).returning(table.c.last)
     return int(session.connection().execute(statement).scalar_one())
 

@@ -8,7 +8,7 @@ early costs work, never a second effect.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,6 +85,11 @@ _GIVE_BACK = text("""
 _RENEW = text("""
     update outbox set lease_until = clock_timestamp() + make_interval(secs => :seconds)
     where dossier = :code and fence = :fence and lease_owner is not null
+""")
+_LEAVE = text("""
+    update outbox set batch_until = left_until.moment
+    from unnest(cast(:codes as text[]), cast(:untils as timestamptz[])) as left_until (code, moment)
+    where dossier = left_until.code
 """)
 _FINISH = text("""
     update outbox set lease_owner = null, lease_until = null, last_error = null, deaths = 0,
@@ -191,11 +196,9 @@ def give_back(lease: Lease) -> None:
         session.connection().execute(_GIVE_BACK, {"code": lease.code, "fence": lease.fence})
 
 
-def leave_to_batches(session: Session, code: str, until: datetime) -> None:
-    """Let a dossier wait for its office's batches until a moment, in the caller's transaction (CERT-17)."""
-    row = session.get_one(OutboxRow, code)
-    row.batch_until = until
-    session.add(row)
+def leave_to_batches(session: Session, until: Mapping[str, datetime]) -> None:
+    """Let dossiers wait for their office's batches, each until its moment, in the caller's transaction (CERT-17)."""
+    session.connection().execute(_LEAVE, {"codes": list(until), "untils": list(until.values())})
 
 
 def asked_of(codes: Sequence[str]) -> dict[str, int]:

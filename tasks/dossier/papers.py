@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -95,7 +95,20 @@ def keep(session: Session, paper: Paper, stored: Stored) -> DocumentRow:
         if row.sha256 != stored.sha256:
             raise Broken(f"{paper.dossier} holds another {paper.kind} of revision {paper.revision} already")
         return row
-    row = DocumentRow(
+    row = _row(session, paper, stored)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def keep_first(session: Session, papers: Sequence[tuple[Paper, Stored]]) -> None:
+    """Say what stored bytes are to an original that is new in this transaction, and has no documents yet."""
+    session.add_all(_row(session, paper, stored) for paper, stored in papers)
+
+
+def _row(session: Session, paper: Paper, stored: Stored) -> DocumentRow:
+    """Return the row that says what stored bytes are."""
+    return DocumentRow(
         dossier=paper.dossier,
         ordinal=paper.ordinal,
         kind=paper.kind,
@@ -109,9 +122,6 @@ def keep(session: Session, paper: Paper, stored: Stored) -> DocumentRow:
         facts=dict(paper.facts),
         made_at=now(session),
     )
-    session.add(row)
-    session.flush()
-    return row
 
 
 def find(session: Session, paper: Paper) -> DocumentRow | None:

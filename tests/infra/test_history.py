@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.history import GENESIS, Entry, commit_to, first_fault, leaf_hash, write_entry
-from infra.history.recording import entries, head, record
+from infra.history.recording import entries, head, record, told_together
 from infra.services import services
 from infra.settings import read_secret
 from tasks.appointment.acts import cancel
@@ -193,6 +193,29 @@ class TestInTheDatabase:
             raise ZeroDivisionError
         assert everything() == before
         assert world.ask("select count(*) from history_payload where subject = sha256('rolled')")[0][0] == 0
+
+    def test_what_is_told_together_is_in_order_behind_what_it_tells_of_or_not_at_all(
+        self, world: World
+    ) -> None:
+        before = len(everything())
+        with services().database.transaction() as session, told_together(session):
+            for event in ("first", "second"):
+                record(session, "together", {"event": event}, private={"a": event})
+            assert head(session)[0] == before + 2, "who reads the history in between finds it told"
+            record(session, "together", {"event": "third"})
+        with services().database.transaction() as session:
+            told = [json.loads(one.content)["event"] for one in entries(session, "together")]
+        assert told == ["first", "second", "third"]
+        with (
+            pytest.raises(ZeroDivisionError),
+            services().database.transaction() as session,
+            told_together(session),
+        ):
+            record(session, "together", {"event": "undone"}, private={"a": "b"})
+            raise ZeroDivisionError
+        assert len(everything()) == before + 3
+        kept = world.ask("select count(*) from history_payload where subject = sha256('together')")
+        assert kept[0][0] == 2
 
     @pytest.mark.parametrize(
         "statement",

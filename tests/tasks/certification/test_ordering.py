@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from infra.errors import Forbidden, Unavailable
 from tasks.certification import ordering
@@ -98,6 +100,42 @@ def test_rows_with_the_same_word_share_a_dossier_and_others_have_their_own(
     assert {world.stage(code) for code in placed.dossiers} == {"Received"}
     waits = world.ask("select batch_until from outbox where dossier = any(:c)", c=list(placed.dossiers))
     assert all(row.batch_until is not None for row in waits), "they wait for the office's batches"
+
+
+def test_dossiers_of_an_order_follow_each_other_and_each_tells_its_own_life(
+    world: World, folder: Path
+) -> None:
+    office = world.office()
+    asked = order(world, office, folder, paid=None)
+    rows = examined(world, asked, rows_of(manifest(*(f"{n};Giấy;{n}.jpg;;;" for n in (1, 2, 3)))))
+    placed = place_order(asked, rows, by=world.officer(office))
+    numbers = [int(code.rpartition("-")[2]) for code in placed.dossiers]
+    assert numbers == [1, 2, 3], "codes have no gap (DOS-04)"
+    for code in placed.dossiers:
+        assert world.events(code) == ["dossier:opened", "dossier:received", "fee:asked"]
+        assert world.stage(code) == "PaymentDue"
+        [told] = [one["originals"] for one in world.told(code) if one["event"] == "dossier:received"]
+        assert told == 1
+        kinds = world.ask("select kind from document where dossier = :c order by kind", c=code)
+        assert [row.kind for row in kinds] == ["page", "scan"]
+
+
+def test_a_group_that_fails_leaves_neither_dossier_nor_entry_nor_gap(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office, by = world.office(), world.officer
+    asked = order(world, office, folder)
+    rows = examined(world, asked, rows_of(manifest(*(f"{n};Giấy;{n}.jpg;;;" for n in (1, 2, 3)))))
+    # A number of pages that PostgreSQL does not take: the last row of the group is refused by the database.
+    spoilt = [*rows[:2], replace(rows[2], scanned=replace(rows[2].scanned, declared=2**40))]
+    told = "select count(*) from history_entry"
+    with pytest.raises(DBAPIError):
+        place_order(asked, spoilt, by=by(office))
+    entries = world.ask(told)[0][0]
+    assert world.ask("select count(*) from dossier where office = :o", o=office)[0][0] == 0
+    placed = place_order(asked, rows, by=by(office))
+    assert [int(code.rpartition("-")[2]) for code in placed.dossiers] == [1, 2, 3]
+    assert world.ask(told)[0][0] == entries + 6
 
 
 def test_placing_again_opens_nothing_new_and_goes_on_after_a_crash(
