@@ -21,7 +21,9 @@ from flows.errands import owner, wake_all
 from flows.sealing import seal_paper
 from flows.standing import BROKEN, NEEDS_ATTENTION
 from infra.errors import Forbidden, HosoError, Unavailable
+from infra.object_store import Stored
 from infra.services import services
+from tasks.archival import package as packing
 from tasks.archival import steps as archival
 from tasks.archival.checkpoints import cover
 from tasks.archival.covering import uncovered
@@ -34,6 +36,7 @@ from tasks.delivery import notices
 from tasks.delivery import steps as delivery
 from tasks.dossier import outbox
 from tasks.dossier.lifecycle import ENDED, Stage, Standing
+from tasks.dossier.moves import hold_these
 from tasks.dossier.outbox import Lease
 from tasks.dossier.waiting import originals_at
 from tasks.evidence.steps import is_wanting, lift_for_archive, lift_for_release
@@ -52,6 +55,8 @@ _AT_REST = {str(stage) for stage in (Stage.AWAITING_SIGNATURE, Stage.RETURNED, *
 _SEALED_TOGETHER = 16
 #: Copies that are set together: what they are made of is read at once, and what is frozen said at once.
 _SET_TOGETHER = 16
+#: Packages that are made at once: what is kept of each until they lie in the archive is its documents.
+_ARCHIVED_TOGETHER = 8
 #: How often to look, five times a second, whether a checkpoint is made that somebody else is making.
 _CHECKPOINT_LOOKS = 100
 
@@ -88,9 +93,14 @@ class Block:
                 with self.judged(code):
                     work(code)
 
-    def together(self, work: Callable[[str], object], *, of: Sequence[str] | None = None) -> None:
-        """Do the same for what concerns the database alone, in one transaction for all."""
+    def together(
+        self, work: Callable[[str], object], *, of: Sequence[str] | None = None, held: bool = False
+    ) -> None:
+        """Do the same for what concerns the database alone, in one transaction; `held`: all are locked first."""
         with services().database.together():
+            if held:
+                with services().database.transaction() as session:
+                    hold_these(session, self.sound if of is None else of)
             self.each(work, of=of)
 
     @contextmanager
@@ -250,13 +260,51 @@ def _return(block: Block, _office: str) -> None:
 def _archive(block: Block, _office: str) -> None:
     """Bring documents to the level that the archive needs, then lay their packages down under one checkpoint."""
     archival.store_is_safe()
-    block.together(archival.ask_for_archive)
-    block.each(lambda code: [lift_for_archive(code, ordinal) for ordinal in is_wanting(code)])
-    block.together(archival.begin_package)
+    block.together(archival.ask_for_archive, held=True)
+    wanting: dict[str, list[int]] = {}
+    block.together(lambda code: wanting.__setitem__(code, is_wanting(code)))
+    block.each(lambda code: [lift_for_archive(code, ordinal) for ordinal in wanting[code]])
+    block.together(archival.begin_package, held=True)
     waiting = uncovered(block.sound)
     if waiting:
         _cover(waiting[-1])
-    block.each(archival.archive)
+    begun = archival.begun_of(block.sound)
+    for start in range(0, len(begun), _ARCHIVED_TOGETHER):
+        _archive_together(block, begun[start : start + _ARCHIVED_TOGETHER])
+
+
+def _archive_together(block: Block, codes: Sequence[str]) -> None:
+    """Read at once what packages are made of, lay each down alone, and say at once that they lie there."""
+    found: dict[str, packing.Gathered | None] = {}
+    packages: dict[str, packing.Package] = {}
+    fixed: dict[str, packing.Package | None] = {}
+    kept: dict[str, list[Stored]] = {}
+
+    def make(code: str) -> None:
+        gathered = found[code]
+        if gathered is not None:
+            packages[code] = packing.render(gathered)
+
+    def lay_down(code: str) -> None:
+        package = fixed[code]
+        if package is not None:
+            kept[code] = archival.lay_down_package(package)
+
+    def end(code: str) -> None:
+        archival.end_package(packages[code], kept[code])
+
+    block.together(lambda code: found.__setitem__(code, packing.gather(code)), of=codes)
+    block.each(make, of=codes)
+    block.together(
+        lambda code: fixed.__setitem__(code, packing.rendered_once(packages[code])),
+        of=list(packages),
+        held=True,
+    )
+    try:
+        block.each(lay_down, of=list(fixed))
+    finally:
+        # What lies there is said to lie there, whatever kept the rest from it.
+        block.together(end, of=list(kept), held=True)
 
 
 def _cover(code: str) -> None:

@@ -16,8 +16,9 @@ from infra.errors import Broken
 from infra.history import Entry, Json
 from infra.history.checkpoint import Checkpoint, sign
 from infra.history.nodes import keep_nodes, stored_nodes
-from infra.history.tables import HistoryCheckpoint, HistoryEntry, HistoryHead
+from infra.history.tables import HistoryCheckpoint, HistoryEntry, HistoryHead, HistoryNode
 from infra.history.tree import inclusion_proof, root
+from infra.reading import read_once
 
 
 def read_key(file: Path) -> Ed25519PrivateKey:
@@ -95,7 +96,10 @@ def checkpoint_over(session: Session, position: int) -> HistoryCheckpoint | None
 
 def proven(session: Session, entries: Sequence[Entry], checkpoint: HistoryCheckpoint) -> dict[str, Json]:
     """Return the proof that entries are in the history that a checkpoint covers (docs/history-format.md)."""
-    nodes = stored_nodes(session)
+    # Whoever sees a checkpoint sees all that it covers, so what was read for one serves every proof under it.
+    nodes = read_once(
+        session, (HistoryEntry, HistoryNode), ("nodes", checkpoint.size), lambda: stored_nodes(session)
+    )
     return {
         "checkpoint": checkpoint.note,
         "tst": _text(checkpoint.token) if checkpoint.token else None,

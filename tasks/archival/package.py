@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel import Session, col, select
@@ -11,10 +12,10 @@ from sqlmodel import Session, col, select
 from infra.history import Entry, Json
 from infra.history.keeping import proven
 from infra.history.recording import entries
-from infra.history.tables import HistoryCheckpoint
 from infra.ocfl import ocfl_object
 from infra.pdf.checking import signatures_of
 from infra.services import services
+from tasks.archival.covering import covering
 from tasks.archival.premis import premis
 from tasks.archival.rules import Record, metadata, package_id
 from tasks.archival.tables import PackageRow
@@ -40,72 +41,100 @@ _KINDS = {
 }
 
 
-def package(code: str, plan: PackageRow, checkpoint: HistoryCheckpoint) -> Mapping[str, bytes] | None:
-    """
-    Return the files of a dossier's package in the order in which they are written; `None` if it was archived meanwhile.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What the database says of a dossier whose package is to be made."""
 
-    What has to be rendered is rendered once and kept until the archive has it, so a second try returns the same
-    bytes although an office was renamed, a validator changed, or another checkpoint came.
-    """
+    code: str
+    plan: PackageRow
+    documents: Sequence[DocumentRow]
+    told: Sequence[Entry]
+    described: Mapping[str, Json]
+    proof: Mapping[str, Json]
+    office: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package that is ready to be written: its files by their place, and which of them were rendered for it."""
+
+    code: str
+    plan: PackageRow
+    files: Mapping[str, bytes]
+    rendered: Mapping[str, bytes]
+
+    @property
+    def written(self) -> Mapping[str, bytes]:
+        """The files of its OCFL object, in the order in which they are written."""
+        return ocfl_object(
+            package_id(self.code),
+            {**self.files, **self.rendered},
+            message="Archived at the end of the dossier's life",
+            user_name=self.plan.user_name,
+            user_address=self.plan.user_address,
+            created=self.plan.begun_at,
+        )
+
+
+def gather(code: str) -> Gathered | None:
+    """Read what a begun package is made of; `None` as long as no stamped checkpoint covers its entries."""
     with services().database.transaction() as session:
+        plan = session.get_one(PackageRow, code)
+        checkpoint = covering(session, plan.history_position)
+        if checkpoint is None:
+            return None
         dossier = look(session, code)
-        originals = originals_of(session, code)
         told = [e for e in entries(session, code) if e.position <= plan.history_position]
         rows = _documents(session, code, datetime.fromisoformat(json.loads(told[-1].content)["at"]))
-        described = _describe(session, dossier, originals, plan)
-        proof = {**proven(session, told, checkpoint), "docs": _proven_documents(rows, told)}
-        office = office_of(session, dossier.office)
-    files, within = _read_all(rows)
-    lines = timeline(told)
-    about = {
-        **described,
-        "tepTrinhKy": within,
-        "kiemTraChuKy": {
-            n: _validation(content) for n, content in files.items() if n.startswith("documents/")
-        },
-        "quaTrinh": lines,
-    }
+        return Gathered(
+            code=code,
+            plan=plan,
+            documents=rows,
+            told=told,
+            described=_describe(session, dossier, originals_of(session, code), plan),
+            proof={**proven(session, told, checkpoint), "docs": _proven_documents(rows, told)},
+            office=office_of(session, dossier.office).name,
+        )
+
+
+def render(found: Gathered) -> Package:
+    """Return a package with its documents, checked, and with what has to be rendered for it; asks no database."""
+    files, within = _read_all(found.documents)
+    lines = timeline(found.told)
+    checked = {n: _validation(content) for n, content in files.items() if n.startswith("documents/")}
+    about = {**found.described, "tepTrinhKy": within, "kiemTraChuKy": checked, "quaTrinh": lines}
     rendered = {
         "metadata.json": as_json(about),
-        "proof.json": as_json(proof),
-        "timeline.html": as_page(code, office.name, lines),
+        "proof.json": as_json(found.proof),
+        "timeline.html": as_page(found.code, found.office, lines),
     }
-    files["history.jsonl"] = b"\n".join(entry.content for entry in told) + b"\n"
+    files["history.jsonl"] = b"\n".join(entry.content for entry in found.told) + b"\n"
     beginnings = {str(one["sha256"]): str(one["tep"]) for one in within}
-    rendered["premis.xml"] = premis({**files, **rendered}, told, beginnings)
-    kept = _rendered_once(code, rendered)
-    if kept is None:
-        return None
-    files |= kept
-    return ocfl_object(
-        package_id(code),
-        files,
-        message="Archived at the end of the dossier's life",
-        user_name=plan.user_name,
-        user_address=plan.user_address,
-        created=plan.begun_at,
-    )
+    rendered["premis.xml"] = premis({**files, **rendered}, found.told, beginnings)
+    return Package(code=found.code, plan=found.plan, files=files, rendered=rendered)
+
+
+def rendered_once(package: Package) -> Package | None:
+    """
+    Keep what was rendered first, and return the package with that; `None` for a dossier that was archived meanwhile.
+
+    Offices are renamed, validators change and other checkpoints come between two tries; what was locked once cannot
+    follow, so a second try writes the same bytes.
+    """
+    with services().database.transaction() as session:
+        dossier = hold(session, package.code)
+        plan = session.get_one(PackageRow, package.code)
+        if dossier.stage == Stage.ARCHIVED:
+            return None
+        if not plan.rendered:
+            plan.rendered = {name: content.decode() for name, content in package.rendered.items()}
+            return package
+        return replace(package, rendered={name: text.encode() for name, text in plan.rendered.items()})
 
 
 def as_json(value: object) -> bytes:
     """Return JSON as the archive keeps it: readable, sorted, UTF-8."""
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
-
-
-def _rendered_once(code: str, rendered: Mapping[str, bytes]) -> dict[str, bytes] | None:
-    """
-    Keep what was rendered first, and return that; `None` for a dossier that was archived meanwhile.
-
-    Offices are renamed and validators change between two tries; what was locked once cannot follow.
-    """
-    with services().database.transaction() as session:
-        dossier = hold(session, code)
-        plan = session.get_one(PackageRow, code)
-        if dossier.stage == Stage.ARCHIVED:
-            return None
-        if not plan.rendered:
-            plan.rendered = {name: content.decode() for name, content in rendered.items()}
-        return {name: content.encode() for name, content in plan.rendered.items()}
 
 
 def _read_all(rows: Sequence[DocumentRow]) -> tuple[dict[str, bytes], list[dict[str, Json]]]:

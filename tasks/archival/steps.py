@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, date, datetime, time
 from functools import cache, lru_cache
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from infra.database import now
 from infra.errors import Broken, Forbidden
@@ -18,9 +18,8 @@ from infra.object_store import Stored
 from infra.object_store.probing import require_safe
 from infra.ocfl import is_inventory, object_path, ocfl_root
 from infra.services import services
-from tasks.archival.covering import covering
 from tasks.archival.locks import keep_in_mind, locked_until
-from tasks.archival.package import package
+from tasks.archival.package import Package, gather, render, rendered_once
 from tasks.archival.rules import package_id
 from tasks.archival.tables import ArchivedObjectRow, PackageRow
 from tasks.dossier.lifecycle import Stage
@@ -89,6 +88,18 @@ def is_begun(code: str) -> bool:
         return session.get(PackageRow, code) is not None
 
 
+def begun_of(codes: Sequence[str]) -> list[str]:
+    """Return those of some dossiers that are not archived and whose package was begun, in order."""
+    with services().database.transaction() as session:
+        query = (
+            select(PackageRow.dossier)
+            .join(DossierRow, col(DossierRow.code) == col(PackageRow.dossier))
+            .where(col(PackageRow.dossier).in_(list(codes)), DossierRow.stage == Stage.RETURNED)
+        )
+        begun = set(session.exec(query))
+    return [code for code in codes if code in begun]
+
+
 def begin_package(code: str) -> bool:
     """
     Fix by a committed row what a returned dossier's package will hold; return whether it is fixed.
@@ -128,17 +139,17 @@ def archive(code: str) -> bool:
     """
     if not begin_package(code):
         return False
-    with services().database.transaction() as session:
-        plan = session.get_one(PackageRow, code)
-        checkpoint = covering(session, plan.history_position)
-    if checkpoint is None:
-        return False
+    found = gather(code)
+    package = None if found is None else rendered_once(render(found))
+    return package is not None and end_package(package, lay_down_package(package))
+
+
+def lay_down_package(package: Package) -> list[Stored]:
+    """Lock a package in the archive, read it back, and return its objects as the store reports them."""
     store_is_safe()
-    write_root(plan.begun_at.date())
-    files = package(code, plan, checkpoint)
-    if files is None:
-        return False
-    return _end(code, plan, lay_down(ARCHIVE_ROOT + object_path(package_id(code)), files, plan.retain_until))
+    write_root(package.plan.begun_at.date())
+    folder = ARCHIVE_ROOT + object_path(package_id(package.code))
+    return lay_down(folder, package.written, package.plan.retain_until)
 
 
 def lay_down(folder: str, files: Mapping[str, bytes], until: datetime) -> list[Stored]:
@@ -202,8 +213,9 @@ def read_back(stored: Stored, content: bytes, until: datetime) -> Stored:
     return again
 
 
-def _end(code: str, plan: PackageRow, kept: list[Stored]) -> bool:
-    """Write down what the archive holds and end the dossier's life."""
+def end_package(package: Package, kept: Sequence[Stored]) -> bool:
+    """Write down what the archive holds and end the dossier's life; `False` if somebody did."""
+    code, plan = package.code, package.plan
     with services().database.transaction() as session:
         dossier = hold(session, code)
         if dossier.stage == Stage.ARCHIVED:

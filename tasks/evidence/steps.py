@@ -271,6 +271,8 @@ def is_wanting(code: str) -> list[int]:
     with services().database.transaction() as session:
         dossier = look(session, code)
         wanted = procedure_of(session, dossier).evidence.archive
+        if wanted == "B":
+            return []
         query = (
             select(DocumentRow.ordinal)
             .where(DocumentRow.dossier == code, DocumentRow.kind == "sealed")
@@ -280,7 +282,5 @@ def is_wanting(code: str) -> list[int]:
         return [
             ordinal
             for ordinal in session.exec(query)
-            if wanted != "B"
-            and (row := finished(session, code, ordinal)) is not None
-            and not reaches(row.level, wanted)
+            if (row := finished(session, code, ordinal)) is not None and not reaches(row.level, wanted)
         ]
