@@ -11,11 +11,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import urllib3
 
 from infra.environment import export
 from infra.errors import Forbidden, Unavailable
 from infra.mail import MailAnswer, Outcome
+from infra.ocfl import object_path
 from infra.stack.pki_control import behaving
+from tasks.archival.rules import package_id
 from tasks.batches import records
 from tasks.batches.rules import Kind
 from tasks.dossier import outbox
@@ -327,6 +330,46 @@ def test_a_store_that_is_away_stops_the_batch_and_no_dossier_is_blamed(
     records.take_up_again(number, by=world.officer(office, "thu", "supervisor"))
     asyncio.run(batches.carry_batch(number, here=True))
     assert results(number) == dict.fromkeys(codes, "done")
+
+
+def test_packages_that_are_made_together_fail_each_for_itself_and_what_lies_in_the_archive_is_said_to(
+    world: World, batches: ModuleType
+) -> None:
+    office = world.office()
+    first, bad, last = signed_by_official(world, office, 3)
+    for kind in (Kind.SEALING, Kind.DELIVERY):
+        run(batches, kind, office)
+    world.put("update document set sha256 = repeat('0', 64) where dossier = :c and kind = 'scan'", c=bad)
+
+    class Away:
+        """An archive that goes away in the middle of the last package."""
+
+        def put_locked(self, key: str, content: bytes, **more: Any) -> object:
+            if object_path(package_id(last)) in key and "history" in key:
+                raise Unavailable("the archive does not answer") from urllib3.exceptions.HTTPError("refused")
+            return archive.put_locked(key, content, **more)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(archive, name)
+
+    archive = world.parts.archive
+    settings = world.settings.model_copy(update={"batch_patience": ""})
+    with world.having(archive=Away(), settings=settings):
+        number = run(batches, Kind.ARCHIVAL, office)
+    assert results(number) == {first: "done", bad: "set aside", last: "open"}
+    assert str(records.batch_row(number).cause).startswith("store: ")
+    assert [world.stage(code) for code in (first, bad, last)] == ["Archived", "Returned", "Returned"]
+    rendered = world.ask("select rendered from package where dossier = :c", c=last)[0][0]
+    assert "proof.json" in rendered, "what is to be locked was fixed before"
+    records.take_up_again(number, by=world.officer(office, "thu", "supervisor"))
+    asyncio.run(batches.carry_batch(number, here=True))
+    assert results(number) == {first: "done", bad: "set aside", last: "done"}
+    for code in (first, last):
+        keys = archive.keys(f"archive/{object_path(package_id(code))}/")
+        assert keys == sorted(
+            row.key for row in world.ask("select key from archived_object where dossier = :c", c=code)
+        )
+        assert world.events(code).count("dossier:archived") == 1
 
 
 def test_a_dossier_in_a_batch_and_in_its_own_run_at_once_is_done_once(
