@@ -240,21 +240,35 @@ def _standing_at(codes: Sequence[str], standing: Standing) -> list[tuple[str, in
 
 def _return(block: Block, _office: str) -> None:
     """Publish what is public, try every leg that is due, and close the return where all have ended."""
-    block.together(lambda code: (delivery.open_legs(code), delivery.publish(code)))
     due: dict[str, list[str]] = {}
-    block.together(lambda code: due.__setitem__(code, delivery.legs_due(code)))
+
+    def begin(code: str) -> None:
+        delivery.open_legs(code)
+        delivery.publish(code)
+        due[code] = delivery.legs_due(code)
+
+    _held_together(block, begin)
     fault: Fault | None = None
     for code in block.sound:
+        ends: list[str] = []
         with block.judged(code):
             for channel in due[code]:
-                delivery.deliver(code, channel)
-        if delivery.unanswered(code):
+                ends += [delivery.deliver(code, channel)]
+        if "deferred" in ends and delivery.unanswered(code):
             block.waiting.add(code)
             fault = fault_of(MailAway("the mail server, or the portal, does not answer"))
             break
-    block.together(delivery.finish_return)
+    _held_together(block, delivery.finish_return)
     if fault is not None:
         raise Stopped(fault)
+
+
+def _held_together(block: Block, work: Callable[[str], object]) -> None:
+    """Do something in one transaction for all, in which they are locked, and their originals read, at once."""
+    with services().database.together():
+        with services().database.transaction() as session:
+            hold_these(session, block.sound)
+        block.each(work)
 
 
 def _archive(block: Block, _office: str) -> None:
@@ -346,9 +360,17 @@ def _look_again(block: Block) -> None:
 def _report_all(block: Block) -> None:
     """Send what applicants are owed and tell the portal; a mail server that is away stops the block only."""
     owed = notices.owing(block.sound)
-    for code in block.sound:
+    try:
+        _send_all_owed(block, sorted(owed.notices))
+    finally:
+        _tell_portal(block, sorted(owed.reports))
+
+
+def _send_all_owed(block: Block, codes: Sequence[str]) -> None:
+    """Send what the applicants of some dossiers are owed."""
+    for code, due in notices.to_send(codes).items():
         try:
-            _report(code, owed)
+            _send_owed(code, due)
         except MailAway as error:
             raise Stopped(fault_of(error) or Fault(owner="mail", said="", curable=True)) from error
         except Exception:
@@ -356,18 +378,22 @@ def _report_all(block: Block) -> None:
                 raise
 
 
-def _report(code: str, owed: notices.Owing) -> None:
-    """Send what the applicant is owed and tell the portal; neither holds a dossier up."""
-    if code in owed.notices:
-        unsealed = set(notices.papers_to_seal(code))
-        for notice_id in notices.notices_due(code):
-            if notice_id not in unsealed or seal_paper(code, notice_id):
-                notices.send_notice(code, notice_id)
-        if notices.unanswered(code):
-            # It never holds a dossier up; but asking a server that is away for each of hundreds would.
+def _tell_portal(block: Block, codes: Sequence[str]) -> None:
+    """Tell the portal where some dossiers stand."""
+    _, errors = notices.report_these(codes)
+    for code, wrong in errors.items():
+        with block.judged(code):
+            raise wrong
+
+
+def _send_owed(code: str, due: Sequence[tuple[int, bool]]) -> None:
+    """Send what the applicant is owed; it never holds a dossier up."""
+    for notice_id, unsealed in due:
+        if unsealed and not seal_paper(code, notice_id):
+            continue
+        if notices.send_notice(code, notice_id) == "owed" and notices.unanswered(code):
+            # Asking a server that is away for each of hundreds would hold all of them up.
             raise MailAway("the mail server does not answer")
-    if code in owed.reports:
-        notices.report_status(code)
 
 
 def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) -> list[Outcome]:

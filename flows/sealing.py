@@ -23,7 +23,8 @@ def seal_paper(code: str, notice_id: int) -> bool:
     with services().database.transaction() as session:
         office = look(session, code).office
         notice = session.get_one(NoticeRow, notice_id)
-    if not waits_for_seal(code, notice):
+        waits = waits_for_seal(session, notice)
+    if not waits:
         return True
     page = unsealed_paper(code, notice)
     try:

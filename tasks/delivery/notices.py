@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import union, update
+from sqlalchemy import text, union
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -20,13 +20,20 @@ from tasks.delivery.rules import PATIENCE, after, message_id
 from tasks.delivery.steps import legs_of, open_task
 from tasks.delivery.tables import LegRow
 from tasks.dossier.moves import Telling, hold, office_of, tell
-from tasks.dossier.tables import ApplicantRow, NoticeRow, StatusReportRow
+from tasks.dossier.tables import ApplicantRow, DossierRow, NoticeRow, StatusReportRow
 
 #: Notices in these states were not answered for yet.
 OPEN = ("owed", "trying", "awaiting-seal")
 
 #: Papers that the applicant must know of; a receipt is handed over at once, a booking is known to who booked.
 HANDED_OVER = frozenset({"declined", "supplement", "stopped", "postponed", "result-withdrawn"})
+
+_HEARD = text("""
+    update status_report set sent_at = heard.moment
+    from unnest(cast(:dossiers as text[]), cast(:sequences as int[]), cast(:moments as timestamptz[]))
+        as heard (code, number, moment)
+    where dossier = heard.code and sequence = heard.number
+""")
 
 
 def notices_due(code: str, *, only: str | None = None) -> list[int]:
@@ -115,8 +122,28 @@ def _deposit(code: str, notice: NoticeRow, account: str | None, pdf: bytes) -> s
 def papers_to_seal(code: str) -> list[int]:
     """Return the messages that can be sent now but for the agency's signature on their paper."""
     with services().database.transaction() as session:
-        owed = [n for n in _owed(session, code) if n.kind != "booked"]
-    return [n.id or 0 for n in owed if waits_for_seal(code, n)]
+        return [n.id or 0 for n in _owed(session, code) if n.kind != "booked" and waits_for_seal(session, n)]
+
+
+def to_send(codes: Sequence[str]) -> dict[str, list[tuple[int, bool]]]:
+    """
+    Return what `notices_due` says of each of some dossiers, in one look, for those that have anything owed.
+
+    Beside each message stands whether its paper waits for the agency's signature, as `papers_to_seal` says.
+    """
+    with services().database.transaction() as session:
+        # Read at once and kept, because each message asks for its own.
+        theirs = session.exec(select(DossierRow).where(col(DossierRow.code).in_(list(codes)))).all()
+        query = select(NoticeRow).where(
+            col(NoticeRow.dossier).in_([one.code for one in theirs]), col(NoticeRow.state).in_(OPEN)
+        )
+        moment = now(session)
+        found: dict[str, list[tuple[int, bool]]] = {}
+        for notice in session.exec(query.order_by(col(NoticeRow.id))).all():
+            due = found.setdefault(notice.dossier, [])
+            if notice.next_try_at is None or notice.next_try_at <= moment:
+                due.append((notice.id or 0, notice.kind != "booked" and waits_for_seal(session, notice)))
+        return found
 
 
 def await_seal(code: str, notice_id: int, cause: str) -> None:
@@ -187,39 +214,68 @@ def report_status(code: str) -> int:
     The portal ignores a sequence that it knows, so a report whose answer was lost is simply sent again.
     A portal that is away, or refuses, is told later: the picture it has never holds a dossier up.
     """
+    heard, errors = report_these([code])
+    for error in errors.values():
+        raise error
+    return heard
+
+
+def report_these(codes: Sequence[str]) -> tuple[int, dict[str, Exception]]:
+    """
+    Tell the portal of several dossiers, as `report_status` does of one; what it heard is written down at once for all.
+
+    Returns how many reports it heard, and by dossier what no later try cures. After a crash those that were
+    not written down are sent again.
+    """
     portal = services().portal
     if portal is None:
-        return 0
+        return 0, {}
     with services().database.transaction() as session:
-        unheard = list(session.exec(_unheard(code)))
-    for sent, report in enumerate(unheard):
+        unheard = list(session.exec(_unheard(codes)))
+    heard: list[tuple[str, int, datetime]] = []
+    errors: dict[str, Exception] = {}
+    stopped: set[str] = set()
+    for report in unheard:
+        code = report.dossier
+        if code in stopped:
+            continue  # They are told in their order.
         try:
             portal.report(
                 reference=code, sequence=report.sequence, code=report.code, at=report.at.isoformat()
             )
+            heard.append((code, report.sequence, services().clock.now()))
         except (Unavailable, Forbidden):
             _put_off_report(report)
-            return sent
-        with services().database.transaction() as session:
-            heard = update(StatusReportRow).where(
-                col(StatusReportRow.dossier) == code, col(StatusReportRow.sequence) == report.sequence
-            )
-            session.exec(heard.values(sent_at=now(session)))
-    return len(unheard)
+            stopped.add(code)
+        except Exception as error:  # noqa: BLE001  It is one dossier's; the caller raises or tells it.
+            errors[code] = error
+            stopped.add(code)
+    _keep_heard(heard)
+    return len(heard), errors
 
 
-def _unheard(code: str) -> SelectOfScalar[StatusReportRow]:
-    """Select the status codes that the portal has not heard, in order."""
+def _keep_heard(heard: Sequence[tuple[str, int, datetime]]) -> None:
+    """Write down which reports the portal heard, and when."""
+    if not heard:
+        return
+    dossiers, sequences, moments = zip(*heard, strict=True)
+    with services().database.transaction() as session:
+        rows = {"dossiers": list(dossiers), "sequences": list(sequences), "moments": list(moments)}
+        session.connection().execute(_HEARD, rows)
+
+
+def _unheard(codes: Sequence[str]) -> SelectOfScalar[StatusReportRow]:
+    """Select the status codes of dossiers that the portal has not heard, in order."""
     return (
         select(StatusReportRow)
-        .where(StatusReportRow.dossier == code, col(StatusReportRow.sent_at).is_(None))
-        .order_by(col(StatusReportRow.sequence))
+        .where(col(StatusReportRow.dossier).in_(list(codes)), col(StatusReportRow.sent_at).is_(None))
+        .order_by(col(StatusReportRow.dossier), col(StatusReportRow.sequence))
     )
 
 
 def _next_report(session: Session, code: str) -> StatusReportRow | None:
     """Return the first status code that the portal has not heard."""
-    return session.exec(_unheard(code).limit(1)).first()
+    return session.exec(_unheard([code]).limit(1)).first()
 
 
 def _put_off_report(report: StatusReportRow) -> None:

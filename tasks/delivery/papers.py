@@ -66,13 +66,11 @@ def paper_of(code: str, notice: NoticeRow) -> bytes:
     paper = _named(code, notice)
     parts = services()
     with parts.database.transaction() as session:
-        sealed = find(session, paper)
-        waits = sealed is None and _is_sealed_kind(session, code, notice)
+        row = find(session, paper)
+        waits = row is None and _is_sealed_kind(session, code, notice)
+        pdf = None if row or waits else _Maker(session, code, parts.clock.now()).make(notice)
     if waits:
         return read(unsealed_paper(code, notice))
-    with parts.database.transaction() as session:
-        row = find(session, paper)
-        pdf = None if row else _Maker(session, code, parts.clock.now()).make(notice)
     if row is not None:
         return read(row)
     stored = store_content(pdf or b"", "application/pdf")
@@ -82,10 +80,10 @@ def paper_of(code: str, notice: NoticeRow) -> bytes:
     return read(row)
 
 
-def waits_for_seal(code: str, notice: NoticeRow) -> bool:
+def waits_for_seal(session: Session, notice: NoticeRow) -> bool:
     """Whether a paper is one that the agency signs before it is sent, and has not signed yet."""
-    with services().database.transaction() as session:
-        return _is_sealed_kind(session, code, notice) and find(session, _named(code, notice)) is None
+    code = notice.dossier
+    return _is_sealed_kind(session, code, notice) and find(session, _named(code, notice)) is None
 
 
 def unsealed_paper(code: str, notice: NoticeRow) -> DocumentRow:

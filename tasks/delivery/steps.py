@@ -53,6 +53,7 @@ class _Errand:
     channel: str
     errand: int
     number: int
+    ambiguous: int  # how many answers to earlier tries were lost
     address: str
     office: OfficeData
     certified: bool
@@ -229,6 +230,7 @@ def _begin(code: str, channel: str) -> _Errand | None:
         channel=channel,
         errand=leg.errand,
         number=leg.attempts,
+        ambiguous=leg.ambiguous,
         address=address or "",
         office=office,
         certified=certified,
@@ -272,9 +274,7 @@ def _mail(errand: _Errand) -> str:
         certified=errand.certified,
     )
     answer = services().mail.send(message)
-    with services().database.transaction() as session:
-        leg = session.get_one(LegRow, (errand.code, errand.channel))
-        doubtful = leg.ambiguous + (answer.outcome is Outcome.AMBIGUOUS)
+    doubtful = errand.ambiguous + (answer.outcome is Outcome.AMBIGUOUS)
     following = after(answer.outcome, attempts=errand.number, ambiguous=doubtful)
     if answer.outcome is Outcome.TOO_BIG:
         following = Next(state="refused", fall_back=True)

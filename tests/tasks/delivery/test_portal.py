@@ -12,7 +12,15 @@ import pytest
 
 from infra.stack.scripted import script_faults
 from tasks.appointment.acts import cancel
-from tasks.delivery.notices import report_status, reports_due, wake_at
+from tasks.delivery.notices import (
+    notices_due,
+    papers_to_seal,
+    report_status,
+    report_these,
+    reports_due,
+    to_send,
+    wake_at,
+)
 from tasks.delivery.steps import deliver, legs_due, open_legs
 from tests.world import World, somebody
 
@@ -125,6 +133,33 @@ def test_a_code_that_was_not_heard_is_told_before_the_next_one(
     later(world, code)
     assert report_status(code) == 2
     assert heard(world, code) == [1, 7]
+
+
+def test_of_several_dossiers_one_that_is_put_off_holds_back_its_own_codes_only(
+    world: World, faults: Any
+) -> None:
+    office = world.office()
+    first, second = sorted([world.booked(office), world.booked(office)])
+    for code in (first, second):
+        cancel(code, by=world.officer(office))
+    faults("503")
+    assert report_these([first, second]) == (2, {})
+    assert (heard(world, first), heard(world, second)) == ([], [1, 7])
+    assert report_these([first, second]) == (2, {}), "whoever asks for them decides when"
+    assert (heard(world, first), heard(world, second)) == ([1, 7], [1, 7])
+    unsent = "select count(*) from status_report where dossier = any(:c) and sent_at is null"
+    assert world.ask(unsent, c=[first, second])[0][0] == 0
+
+
+def test_what_is_owed_is_the_same_asked_for_one_or_for_many(world: World) -> None:
+    office = world.office()
+    codes = [world.booked(office), world.received(office)]
+    assert to_send(codes) == {
+        code: [(number, number in papers_to_seal(code)) for number in notices_due(code)] for code in codes
+    }
+    assert all(due for due in to_send(codes).values())
+    world.put("update notice set next_try_at = now() + interval '1 hour' where dossier = :c", c=codes[0])
+    assert to_send(codes)[codes[0]] == []
 
 
 def test_an_office_without_a_portal_goes_on_and_reports_nothing(world: World) -> None:
