@@ -130,7 +130,7 @@ def _with_workers(batch: int, workers: int) -> None:
     """Let some processes of their own carry the chunks of a batch, and wait for them; one needs none."""
     if workers < 2:
         return
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "batch", "work", str(batch)]
+    command = [sys.executable, "-m", "flows.pool_run", "batch", "work", str(batch)]
     started = [subprocess.Popen(command, env=environment(ONE_HEAP)) for _ in range(workers)]
     for one in started:
         one.wait()

@@ -169,8 +169,8 @@ def _sign(codes: Sequence[str]) -> None:
     lists = [write_list(OFFICE, "ha", only=part).digest for part in parts]
     command = [
         sys.executable,
-        "-c",
-        "from flows.cli import main; main()",
+        "-m",
+        "flows.command",
         "sign",
         "--pin-file",
         str(officials_pin()),

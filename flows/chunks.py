@@ -8,10 +8,11 @@ begun again at the first dossier of which nothing is known.
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 from prefect import flow
 from prefect.client.orchestration import get_client
@@ -34,6 +35,8 @@ from tasks.batches.tables import BatchRow
 from tasks.dossier import outbox
 from tasks.dossier.maintenance import is_maintained
 
+#: Objects that are made before garbage is looked for among them; a dossier makes some ten thousand.
+_YOUNG = 10_000
 #: Seconds between two looks at a batch that another chunk has paused, and at dossiers that others are at.
 _LOOK = 1.0
 #: For how many lengths of a lease others are waited for.
@@ -62,6 +65,7 @@ async def carry_chunk(batch: int, number: int) -> str:
     lease = await asyncio.to_thread(records.take_chunk, batch, number, owner())
     if lease is None:
         return "carried elsewhere"
+    _leave_what_is_loaded()
     with _holding(lease):
         ended = await _Chunk(lease).carry()
     await asyncio.to_thread(records.leave_chunk, lease, ended=ended)
@@ -204,6 +208,14 @@ class _Chunk:
             (self._still_there if same else self._gone).add(alike(causes[first]))
         await self._may_go_on(row, fault)
         return []
+
+
+@cache
+def _leave_what_is_loaded() -> None:
+    """Let the search for garbage look at what dossiers leave, and not again and again at all that is loaded."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
 
 
 def _patience() -> Iterator[float]:

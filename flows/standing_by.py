@@ -74,7 +74,14 @@ def for_runs() -> None:
     read_deployments(CODE / "prefect.yaml")
     importlib.import_module("prefect.engine")
     _load()
-    StandBy(door_of(settings_file(), RUNS), code=CODE, takes=lambda words: not words, run=_run).serve()
+    importlib.import_module("flows.cli.batching")
+    flows.cli.built()
+    StandBy(door_of(settings_file(), RUNS), code=CODE, takes=_is_run, run=_run).serve()
+
+
+def _is_run(words: Sequence[str]) -> bool:
+    """Tell whether a run of a pool is wanted, or a process of a batch, which is one without Prefect's page."""
+    return not words or list(words[:2]) == ["batch", "work"]
 
 
 def _load() -> None:
@@ -87,7 +94,10 @@ def _load() -> None:
 
 
 def _run() -> None:
-    """Be the run that the environment names; Prefect read another environment when it was loaded."""
+    """Be the process of a batch, or the run that the environment names; Prefect read another one when it was loaded."""
+    if sys.argv[1:]:
+        flows.cli.main()
+        return
     from prefect.context import refresh_global_settings_context  # noqa: PLC0415
 
     refresh_global_settings_context()

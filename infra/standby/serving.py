@@ -76,15 +76,21 @@ class StandBy:
         self._ending = True
 
     def _look(self, milliseconds: int | None = None) -> None:
-        """Wait for something to happen, and see to it."""
-        for number, _ in self._watch.poll(milliseconds):
-            if number == self._awake:
-                os.read(self._awake, 4096)
-                self._reap()
-            elif not self._ending and number == self._listener.fileno():
-                self._take(self._listener.accept()[0])
-            else:
-                self._kill_for(number)
+        """
+        Wait for something to happen, and see to it.
+
+        Callers who have gone come first: of a command that ended at the same moment the line is closed next, and its
+        number may be that of whoever asks after that.
+        """
+        happened = {number for number, _ in self._watch.poll(milliseconds)}
+        door = self._listener.fileno()
+        for number in happened - {self._awake, door}:
+            self._kill_for(number)
+        if self._awake in happened:
+            os.read(self._awake, 4096)
+            self._reap()
+        if door in happened and not self._ending:
+            self._take(self._listener.accept()[0])
 
     def _take(self, line: socket.socket) -> None:
         """Fork for a command; with other code on the disk than in here, take none."""

@@ -263,6 +263,21 @@ def test_who_says_something_else_is_turned_away_and_the_next_is_served(probe: Pr
     assert probe.call("tell", input="").returncode == 7
 
 
+def test_a_caller_who_goes_at_the_moment_the_command_ends_does_not_end_the_process(probe: Probe) -> None:
+    until(lambda: not probe.children())
+    with socket.socket(socket.AF_UNIX) as line:
+        connect(line, probe.door)
+        line.sendall(struct.pack("!I", 100))
+        until(probe.children)
+        # It learns of both at once.
+        probe.process.send_signal(signal.SIGSTOP)
+    child = Path(f"/proc/{probe.children()[0]}/stat")
+    until(lambda: child.read_text().rpartition(")")[2].split()[0] == "Z")
+    probe.process.send_signal(signal.SIGCONT)
+    assert probe.call("tell", input="").returncode == 7
+    assert probe.process.poll() is None
+
+
 def test_after_a_change_of_the_code_it_starts_anew(probe: Probe) -> None:
     assert probe.call("tell", input="").returncode == 7, "it stands by with the code as it is"
     before = print_of(probe.code)
