@@ -132,14 +132,15 @@ class _Nurse:
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         going = True
         while going:
-            for number, _ in self._watch.poll():
-                if number == self._control.fileno():
-                    going = self._take()
-                elif number == self._awake:
-                    os.read(self._awake, 4096)
-                    self._reap()
-                else:
-                    self._kill(number)
+            happened = {number for number, _ in self._watch.poll()}
+            # A line that nobody waits at any more comes first: of a child that ended meanwhile it is closed next.
+            for number in happened - {self._awake, self._control.fileno()}:
+                self._kill(number)
+            if self._awake in happened:
+                os.read(self._awake, 4096)
+                self._reap()
+            if self._control.fileno() in happened:
+                going = self._take()
         for pid in self._children:
             os.kill(pid, signal.SIGKILL)
 
