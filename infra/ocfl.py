@@ -60,10 +60,8 @@ def ocfl_object(
 
     `object_id` should be a URI (§3.5.1), `files` are the package's own, by logical path (`/` in between). The
     same arguments give the same bytes, so writing a package again writes nothing new. `user_address` is
-    a URI (`mailto:…`), `created` an aware moment. The inventory is not written into the version's folder as well
-    (only a SHOULD): that would be the same bytes once more, and no later version ever takes their place. Raises
-    `Broken` for a path that cannot be one (§3.5.3: no empty, `.` or `..` segment, none that is a folder of another),
-    for no files, for a moment without a zone.
+    a URI (`mailto:…`), `created` an aware moment. Raises `Broken` for a path that cannot be one (§3.5.3: no
+    empty, `.` or `..` segment, none that is a folder of another), for no files, for a moment without a zone.
     """
     _check_paths(files)
     if not files:
@@ -98,6 +96,8 @@ def ocfl_object(
     return {
         _DECLARATION: b"ocfl_object_1.1\n",
         **content,
+        f"v1/{_INVENTORY}": written,
+        f"v1/{_SIDECAR}": sidecar,
         _INVENTORY: written,
         _SIDECAR: sidecar,
     }
@@ -150,8 +150,7 @@ def check_ocfl(files: Mapping[str, bytes]) -> PackageVersion:
 
     `files` are all files of the object, by path within it. Every digest is computed anew, nothing may be
     missing, and nothing may be there that no inventory names. Raises `Broken` naming the first thing that is
-    wrong. Only objects as `ocfl_object` writes them are known: one version, SHA-512; earlier ones have their inventory
-    in the version's folder too.
+    wrong. Only objects as `ocfl_object` writes them are known: one version, SHA-512.
     """
     _require(files.get(_DECLARATION) == b"ocfl_object_1.1\n", f"{_DECLARATION} is missing or wrong")
     inventory = _checked_inventory(files)
@@ -162,15 +161,14 @@ def check_ocfl(files: Mapping[str, bytes]) -> PackageVersion:
 
 
 def _checked_inventory(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return the inventory, after it and its copy, if there is one, were compared with their sidecars."""
-    twice = f"v1/{_INVENTORY}" in files or f"v1/{_SIDECAR}" in files
-    for folder in ("", "v1/") if twice else ("",):
+    """Return the inventory, after both copies and both sidecars were compared."""
+    for folder in ("", "v1/"):
         _require(f"{folder}{_INVENTORY}" in files, f"{folder}{_INVENTORY} is missing")
         _require(f"{folder}{_SIDECAR}" in files, f"{folder}{_SIDECAR} is missing")
         line = _DIGEST_LINE.fullmatch(files[f"{folder}{_SIDECAR}"].decode("ascii", "replace"))
         right = line is not None and line.group(1) == _digest(files[f"{folder}{_INVENTORY}"])
         _require(right, f"{folder}{_INVENTORY} is not what its sidecar says")
-    _require(not twice or files[_INVENTORY] == files[f"v1/{_INVENTORY}"], "the two inventories differ")
+    _require(files[_INVENTORY] == files[f"v1/{_INVENTORY}"], "the two inventories differ")
     try:
         inventory = json.loads(files[_INVENTORY])
     except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -56,30 +55,12 @@ def outside_verdict(program: str, *arguments: str) -> subprocess.CompletedProces
     )
 
 
-def earlier() -> dict[str, bytes]:
-    """The same package as it was written when the version's folder had the inventory too."""
-    files = package()
-    return files | {f"v1/{name}": files[name] for name in ("inventory.json", "inventory.json.sha512")}
-
-
-def test_an_outside_validator_accepts_the_object_and_misses_the_second_inventory_alone(
-    tmp_path: Path,
-) -> None:
+def test_an_outside_validator_accepts_the_object_without_a_warning(tmp_path: Path) -> None:
     write_out(tmp_path, package())
     verdict = outside_verdict("ocfl-validate.py", str(tmp_path))
-    said = verdict.stdout + verdict.stderr
-    assert verdict.returncode == 0, said
-    assert "is VALID" in said
-    assert set(re.findall(r"\b[WE]\d{3}", said)) == {"W010"}, said
-
-
-def test_an_object_with_the_inventory_in_its_version_too_is_read_as_before() -> None:
-    assert check_ocfl(earlier()) == check_ocfl(package())
-    for name in ("v1/inventory.json", "v1/inventory.json.sha512"):
-        files = earlier()
-        del files[name]
-        with pytest.raises(Broken, match="missing"):
-            check_ocfl(files)
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+    assert "is VALID" in verdict.stdout + verdict.stderr
+    assert "W0" not in verdict.stdout + verdict.stderr
 
 
 def test_an_outside_validator_accepts_the_storage_root_and_finds_the_object_by_its_id(
@@ -156,7 +137,7 @@ def test_an_inventory_of_somebody_else_is_found_though_its_sidecars_fit() -> Non
 
 def test_two_inventories_that_differ_are_found_though_each_fits_its_sidecar() -> None:
     files = package()
-    written = files["inventory.json"] + b"\n"
+    written = files["v1/inventory.json"] + b"\n"
     line = f"{hashlib.sha512(written).hexdigest()} inventory.json\n".encode()
     files |= {"v1/inventory.json": written, "v1/inventory.json.sha512": line}
     with pytest.raises(Broken, match="differ"):
