@@ -247,7 +247,7 @@ def _return(block: Block, _office: str) -> None:
         delivery.publish(code)
         due[code] = delivery.legs_due(code)
 
-    _held_together(block, begin)
+    block.together(begin, held=True)
     fault: Fault | None = None
     for code in block.sound:
         ends: list[str] = []
@@ -258,17 +258,9 @@ def _return(block: Block, _office: str) -> None:
             block.waiting.add(code)
             fault = fault_of(MailAway("the mail server, or the portal, does not answer"))
             break
-    _held_together(block, delivery.finish_return)
+    block.together(delivery.finish_return, held=True)
     if fault is not None:
         raise Stopped(fault)
-
-
-def _held_together(block: Block, work: Callable[[str], object]) -> None:
-    """Do something in one transaction for all, in which they are locked, and their originals read, at once."""
-    with services().database.together():
-        with services().database.transaction() as session:
-            hold_these(session, block.sound)
-        block.each(work)
 
 
 def _archive(block: Block, _office: str) -> None:

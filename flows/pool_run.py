@@ -34,6 +34,7 @@ def main() -> None:
         from flows.cli import main as command  # noqa: PLC0415  Only now is it known that it is needed.
 
         command()
+        return
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 
