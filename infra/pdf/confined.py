@@ -11,7 +11,6 @@ A request and an answer have the same form: one line of JSON, then bytes.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import resource
@@ -26,9 +25,7 @@ from typing import IO, Any
 
 from infra.errors import Broken, Unavailable
 from infra.pdf.nursery import NURSERY
-
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
-_NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
+from infra.pdf.offline import leave_the_network
 
 #: Where a lack of memory begins: what is asked for in pieces fails at the last one that does not fit.
 _NEARLY = 0.9
@@ -102,7 +99,7 @@ def confine(cost: dict[str, Any], *, readers: Sequence[str] = ()) -> None:
     is about the file alone: a library that finds no memory while it is loaded fails in its own ways, and
     some of them look like a fault of ours.
     """
-    _leave_the_network()
+    leave_the_network()
     for name in readers:
         importlib.import_module(name)
     limits = Cost(**cost)
@@ -133,15 +130,3 @@ def _status(what: str) -> int:
         if line.startswith(f"{what}:"):
             return int(line.split()[1]) * 1024
     raise Broken(f"The kernel does not tell {what}")
-
-
-def _leave_the_network() -> bool:
-    """
-    Move this process to where there is no network, and say whether the system let it.
-
-    Root may simply do so, others only where the kernel gives them namespaces; where it does not, the
-    child keeps a network that none of its code uses.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    return bool(libc.unshare(_NEW_NETWORK) == 0 or libc.unshare(_NEW_USER | _NEW_NETWORK) == 0)

@@ -25,6 +25,8 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, NoReturn
 
+from infra.pdf.offline import leave_the_network
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 #: Where a process keeps its end: above the numbers that commands are handed descriptors under.
@@ -219,4 +221,5 @@ NURSERY = Nursery()
 
 
 if __name__ == "__main__":
+    leave_the_network()
     _Nurse(socket.socket(fileno=int(sys.argv[1]))).serve()

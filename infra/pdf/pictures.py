@@ -8,13 +8,13 @@ to be changed in its pixels (CMYK, a crop) is stored as PNG, without loss.
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from dataclasses import dataclass
 
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from infra.pdf import jpeg
 from infra.pdf.pages import MediaType, Unfit
 from infra.pdf.profiles import rebuilt
 
@@ -29,17 +29,22 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_ORIENTATION, _RESOLUTION_X, _RESOLUTION_Y, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
+_RESOLUTION_X, _RESOLUTION_Y, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 #: Everything else in a PNG is text, time, animation or private data.
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"sRGB", b"gAMA", b"cHRM"}
 _LARGEST_PROFILE = 4_000_000
+#: A plain JPEG is read to pixels of this size, the largest that a decoder makes of one number each.
+_DRAFT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A decoded and checked picture, and the compressed bytes that it came from, where they may be kept."""
 
-    pixels: Image.Image
+    #: Width and height as stored, in pixels.
+    stored: tuple[int, int]
+    #: `None` of a plain JPEG: every bit of it was read, and its pixels are the clean file's by its form.
+    pixels: Image.Image | None
     #: The JPEG or PNG file as it came; `None` when only the pixels are good.
     original: bytes | None
     #: EXIF orientation, 1 to 8.
@@ -50,7 +55,7 @@ class Picture:
     @property
     def size(self) -> tuple[int, int]:
         """Return width and height as seen, in pixels."""
-        width, height = self.pixels.size
+        width, height = self.stored
         return (height, width) if self.orientation >= 5 else (width, height)
 
     def encode(self, crop: tuple[int, int, int, int] | None, where: str) -> tuple[bytes, MediaType]:
@@ -61,13 +66,13 @@ class Picture:
         """
         if crop is None and self.original is not None:
             if self.original.startswith(b"\xff\xd8"):
-                clean = _clean_jpeg(self.original, self.profile, self.orientation)
-                if not _same(Image.open(io.BytesIO(clean)), self.pixels):
+                clean = jpeg.cleaned(self.original, self.profile, self.orientation)
+                if self.pixels is not None and not _same(Image.open(io.BytesIO(clean)), self.pixels):
                     raise Unfit(f"The picture of {where} is damaged.", code="truncated")
                 return clean, "image/jpeg"
             if self.orientation == 1:
                 return _clean_png(self.original, keep_profile=self.profile is not None), "image/png"
-        seen = self.pixels
+        seen = self.pixels or Image.open(io.BytesIO(self.original or b""))
         if self.orientation in TURNS:
             seen = seen.transpose(TURNS[self.orientation])
         out = io.BytesIO()
@@ -96,9 +101,13 @@ def open_picture(content: bytes, where: str) -> Picture:
     """
     try:
         pixels = Image.open(io.BytesIO(content), formats=["JPEG", "PNG", "JPEG2000"])
-        kind = pixels.format
+        kind, size = pixels.format, pixels.size
         profile = rgb_profile(pixels.info.get("icc_profile"))
-        orientation = int(pixels.getexif().get(_ORIENTATION, 1))
+        orientation = int(pixels.getexif().get(jpeg.ORIENTATION, 1))
+        plain = kind == "JPEG" and jpeg.is_plain(content)
+        if plain:
+            # Every coded bit is read all the same; only pixels that nobody looks at are not made.
+            pixels.draft("RGB", (max(1, size[0] // _DRAFT), max(1, size[1] // _DRAFT)))
         pixels.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unfit(f"The picture of {where} has too many pixels.", code="too-large") from error
@@ -106,7 +115,8 @@ def open_picture(content: bytes, where: str) -> Picture:
         raise Unfit(f"The picture of {where} is damaged or incomplete.", code="truncated") from error
     rgb = to_rgb(pixels, where)
     return Picture(
-        pixels=rgb,
+        stored=size,
+        pixels=None if plain else rgb,
         original=content if rgb is pixels and kind in ("JPEG", "MPO", "PNG") else None,
         orientation=orientation if orientation in TURNS else 1,
         profile=profile,
@@ -182,61 +192,6 @@ def declared_dpi(pixels: Image.Image) -> tuple[float, float] | None:
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return (across * factor, down * factor) if factor and min(across, down) > 0 else None
-
-
-def _clean_jpeg(data: bytes, profile: bytes | None, orientation: int) -> bytes:
-    """Return the JPEG with its own coding only, plus the profile and the orientation that it needs."""
-    head, position = [b"\xff\xd8"], 2
-    if orientation != 1:
-        head.append(_segment(0xE1, b"Exif\0\0" + _orientation_exif(orientation)))
-    if profile:
-        head.extend(_profile_segments(profile))
-    while position < len(data):
-        start = data.index(b"\xff", position)
-        marker = data[start + 1]
-        if marker == 0xFF:  # Fill bytes may stand before a marker (ITU-T T.81 §B.1.1.2).
-            position = start + 1
-            continue
-        if marker == 0xD9:
-            return b"".join(head) + b"\xff\xd9"
-        end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-        if marker == 0xDA:
-            end = _end_of_scan(data, end)
-        # APP14 says how colour was coded; every other APPn segment and COM is metadata.
-        if marker == 0xEE or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            head.append(data[start:end])
-        position = end
-    # A decoder that accepted the picture did without the end marker; the clean file has one.
-    return b"".join(head) + b"\xff\xd9"
-
-
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-
-
-def _end_of_scan(data: bytes, start: int) -> int:
-    """Return where the entropy-coded data of one scan ends: at the next marker that is not a restart."""
-    found = _NEXT_MARKER.search(data, start)
-    return found.start() if found else len(data)
-
-
-def _segment(marker: int, payload: bytes) -> bytes:
-    """Return one JPEG segment."""
-    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
-
-
-def _orientation_exif(orientation: int) -> bytes:
-    """Return the smallest EXIF block that holds an orientation: a big-endian TIFF with one entry."""
-    return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, _ORIENTATION, 3, 1, orientation, 0, 0)
-
-
-def _profile_segments(profile: bytes) -> list[bytes]:
-    """Return the APP2 segments that carry an ICC profile (ICC.1:2010 §B.4), 65,519 bytes in each at most."""
-    room = 65_519
-    parts = [profile[i : i + room] for i in range(0, len(profile), room)]
-    return [
-        _segment(0xE2, b"ICC_PROFILE\0" + bytes((number, len(parts))) + part)
-        for number, part in enumerate(parts, start=1)
-    ]
 
 
 def _clean_png(data: bytes, *, keep_profile: bool) -> bytes:

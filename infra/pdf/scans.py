@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil, floor
 
 import pikepdf
@@ -155,11 +156,10 @@ def _take(placement: Placement, turn: int, where: str) -> Picture:
     if stored.width * stored.height > (Image.MAX_IMAGE_PIXELS or 0):
         raise Unfit(f"The picture of {where} has too many pixels.", code="too-large")
     picture = _open(stored, where)
-    if picture.pixels.size != (stored.width, stored.height):
+    if picture.stored != (stored.width, stored.height):
         raise Unfit(f"The picture of {where} contradicts its own size.", code="truncated")
-    return Picture(
-        pixels=picture.pixels,
-        original=picture.original,
+    return replace(
+        picture,
         orientation=_orientation(placement.matrix, turn),
         # A PDF's colour space overrules what its JPEG says of itself (ISO 32000-1 §8.9.5.2, §7.4.8).
         profile=_profile(stored),
@@ -192,10 +192,15 @@ def _open(stored: pikepdf.PdfImage, where: str) -> Picture:
         if stored.extract_to(stream=out) == ".jpg":
             return open_picture(out.getvalue(), where)
         out.seek(0)
-        return Picture(pixels=to_rgb(Image.open(out), where), original=None, orientation=1, profile=None)
+        return _of_pixels(to_rgb(Image.open(out), where))
     pixels = stored.as_pil_image()
     pixels.load()
-    return Picture(pixels=to_rgb(pixels, where), original=None, orientation=1, profile=None)
+    return _of_pixels(to_rgb(pixels, where))
+
+
+def _of_pixels(pixels: Image.Image) -> Picture:
+    """Return a picture of which only the pixels are good."""
+    return Picture(stored=pixels.size, pixels=pixels, original=None, orientation=1, profile=None)
 
 
 def _orientation(matrix: pikepdf.Matrix, turn: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from infra.pdf.confined import Cost, TooCostly, asking
 from infra.pdf.intake import Limits, Unfit, read_scans
@@ -66,9 +68,16 @@ def test_a_child_that_takes_too_long_is_killed_and_the_next_is_served() -> None:
     assert read() == 1
 
 
+def large_scan() -> bytes:
+    """Return a scan whose pixels need room of their own."""
+    out = io.BytesIO()
+    Image.new("RGB", (1654, 2339), "white").save(out, "PNG", dpi=(200, 200))
+    return out.getvalue()
+
+
 def test_a_file_that_breaks_its_child_breaks_no_other() -> None:
     with pytest.raises(Unfit, match=r"memory|too much"):
-        read_scans([("1.jpg", small_scan())], limits=Limits(memory_bytes=1))
+        read_scans([("1.png", large_scan())], limits=Limits(memory_bytes=1))
     assert read() == 1
 
 
