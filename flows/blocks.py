@@ -22,6 +22,7 @@ from flows.sealing import seal_paper
 from flows.standing import BROKEN, NEEDS_ATTENTION
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.object_store import Stored
+from infra.reading import ask_together
 from infra.services import services
 from tasks.archival import package as packing
 from tasks.archival import steps as archival
@@ -97,11 +98,14 @@ class Block:
         self, work: Callable[[str], object], *, of: Sequence[str] | None = None, held: bool = False
     ) -> None:
         """Do the same for what concerns the database alone, in one transaction; `held`: all are locked first."""
-        with services().database.together():
-            if held:
-                with services().database.transaction() as session:
-                    hold_these(session, self.sound if of is None else of)
+
+        def all_of_them() -> None:
+            codes = self.sound if of is None else of
+            with services().database.transaction() as session:
+                (hold_these if held else ask_together)(session, codes)
             self.each(work, of=of)
+
+        services().database.as_one(all_of_them)
 
     @contextmanager
     def judged(self, code: str) -> Iterator[None]:
@@ -167,7 +171,7 @@ def _held(codes: Sequence[str]) -> Iterator[dict[str, Lease]]:
 def _certify(block: Block, _office: str) -> None:
     """Give every received original its number, then its frozen copy; take in other agencies' results."""
     wanted: dict[str, list[int]] = {}
-    block.together(lambda code: wanted.__setitem__(code, _numbered(code)))
+    block.together(lambda code: wanted.__setitem__(code, _numbered(code)), held=True)
     for_results: dict[str, list[int]] = {}
     block.together(lambda code: for_results.__setitem__(code, results.results_to_accept(code)))
     _issue_copies(block, wanted)
@@ -195,7 +199,7 @@ def _issue_together(block: Block, codes: Sequence[str], wanted: Mapping[str, Seq
 
     block.together(begin, of=codes)
     block.each(make, of=codes)
-    block.together(lambda code: [certification.freeze_copy(copy) for copy in made[code]], of=codes)
+    block.together(lambda code: [certification.freeze_copy(copy) for copy in made[code]], of=codes, held=True)
 
 
 def _numbered(code: str) -> list[int]:

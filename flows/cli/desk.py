@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from infra.database import holds_owner
 from infra.errors import Forbidden
 from infra.private_file import read_private
+from infra.schema import holds_owner
 from infra.services import services
 from tasks.dossier.moves import Actor
 from tasks.people.acting import acting, scope

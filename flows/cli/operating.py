@@ -70,7 +70,7 @@ def probe(as_json: AsJson = False) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database's schema to this release's."""
-    from infra.database import migrate as go
+    from infra.schema import migrate as go
 
     if go(services().settings):
         say("the schema is up to date")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session, col, select
 
 from infra.chance import random_bytes
-from infra.database import AT_END
+from infra.database import AT_END, ROWS_FIRST
 from infra.errors import Broken
 from infra.history import Entry, Json, commit_to, subject_hash, write_entry
 from infra.history.tables import HistoryEntry, HistoryPayload
@@ -38,8 +38,6 @@ _APPEND = text("""
 """)
 #: Where a session that many parts share keeps what they told, until all of it is written.
 _TOLD = "told"
-#: Where a session says that its rows are written together before anything is told of them.
-_ROWS_FIRST = "rows first"
 
 
 def record(
@@ -56,7 +54,7 @@ def record(
     facts = dict(facts)
     if private:
         facts["commit"] = _keep_private(session, subject, private).hex()
-    if _ROWS_FIRST not in session.info:
+    if ROWS_FIRST not in session.info:
         session.flush()  # What it tells of comes first, so that a row that is refused leaves no entry half made.
     at_end = session.info.get(AT_END)
     if at_end is None:
@@ -76,13 +74,13 @@ def told_together(session: Session) -> Iterator[None]:
     So the head of the history is locked once and briefly, and rows of one kind travel together. Only for a
     transaction that is kept or undone as a whole; what fails in the block has told nothing.
     """
-    session.info.update({AT_END: [], _ROWS_FIRST: True})
+    session.info.update({AT_END: [], ROWS_FIRST: True})
     try:
         yield
         session.flush()
         write_what_was_told(session)
     finally:
-        for key in (AT_END, _ROWS_FIRST, _TOLD):
+        for key in (AT_END, ROWS_FIRST, _TOLD):
             session.info.pop(key, None)
 
 

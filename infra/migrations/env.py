@@ -1,4 +1,4 @@
-"""Runs the migrations, as the administrator who may make roles; reached through `infra.database.migrate`."""
+"""Runs the migrations, as the administrator who may make roles; reached through `infra.schema.migrate`."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Database(Part):
 
     def settle(self, place: Place) -> None:
         """Make the databases and Prefect's role, bring our schema to the newest revision, let our roles in."""
-        from infra.database import migrate  # only this part pays for importing Alembic
+        from infra.schema import migrate  # only this part pays for importing Alembic
 
         with administrator(place, "postgres") as connection:
             _make_role(connection, "prefect", read_secret(place.secret("prefect")))

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from infra.history import Entry, Json
 from infra.history.keeping import proven
 from infra.history.recording import entries
 from infra.ocfl import ocfl_object
 from infra.pdf.checking import signatures_of
+from infra.reading import rows_of
 from infra.services import services
 from tasks.archival.covering import covering
 from tasks.archival.premis import premis
@@ -79,7 +80,7 @@ class Package:
 def gather(code: str) -> Gathered | None:
     """Read what a begun package is made of; `None` as long as no stamped checkpoint covers its entries."""
     with services().database.transaction() as session:
-        plan = session.get_one(PackageRow, code)
+        (plan,) = rows_of(session, PackageRow, dossier=code)
         checkpoint = covering(session, plan.history_position)
         if checkpoint is None:
             return None
@@ -123,7 +124,7 @@ def rendered_once(package: Package) -> Package | None:
     """
     with services().database.transaction() as session:
         dossier = hold(session, package.code)
-        plan = session.get_one(PackageRow, package.code)
+        (plan,) = rows_of(session, PackageRow, dossier=package.code)
         if dossier.stage == Stage.ARCHIVED:
             return None
         if not plan.rendered:
@@ -171,22 +172,12 @@ def _proven_documents(rows: Sequence[DocumentRow], told: Sequence[Entry]) -> lis
 
 def _documents(session: Session, code: str, until: datetime) -> list[DocumentRow]:
     """Return every document that belongs into the package; a paper that is printed later does not change it."""
-    query = (
-        select(DocumentRow)
-        .where(
-            DocumentRow.dossier == code,
-            col(DocumentRow.kind).not_in(["page", "approved"]),
-            ~col(DocumentRow.kind).startswith(UNSEALED),
-            col(DocumentRow.made_at) <= until,
-        )
-        .order_by(
-            col(DocumentRow.ordinal),
-            col(DocumentRow.kind),
-            col(DocumentRow.revision),
-            col(DocumentRow.position),
-        )
-    )
-    found = list(session.exec(query))
+    found = [
+        row
+        for row in rows_of(session, DocumentRow, dossier=code)
+        if row.kind not in ("page", "approved") and not row.kind.startswith(UNSEALED) and row.made_at <= until
+    ]
+    found.sort(key=lambda row: (row.ordinal, row.kind, row.revision, row.position))
     # A sealed document is the beginning of the one with its evidence, so the latter is enough.
     lifted = {row.ordinal for row in found if row.kind == "lifted"}
     return [row for row in found if row.kind != "sealed" or row.ordinal not in lifted]
@@ -205,6 +196,7 @@ def _describe(
     """Return the package's metadata."""
     procedure = procedure_of(session, dossier)
     office = office_of(session, dossier.office)
+    (applicant,) = rows_of(session, ApplicantRow, dossier=dossier.code)
     terms = read_terms(services().settings.archive_terms)
     records = []
     for original in originals:
@@ -226,7 +218,7 @@ def _describe(
         title=f"{procedure.name} – {dossier.code}",
         office=office.code,
         office_name=office.name,
-        applicant=session.get_one(ApplicantRow, dossier.code).name,
+        applicant=applicant.name,
         opened=dossier.opened_at,
         ended=plan.begun_at,
         retention_years=procedure.retention.years,

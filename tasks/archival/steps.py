@@ -17,6 +17,7 @@ from infra.history.recording import head
 from infra.object_store import Stored
 from infra.object_store.probing import require_safe
 from infra.ocfl import is_inventory, object_path, ocfl_root
+from infra.reading import rows_of
 from infra.services import services
 from tasks.archival.locks import keep_in_mind, locked_until
 from tasks.archival.package import Package, gather, render, rendered_once
@@ -111,7 +112,7 @@ def begin_package(code: str) -> bool:
         dossier = hold(session, code)
         if dossier.stage != Stage.RETURNED or not dossier.archive_asked:
             return False
-        if session.get(PackageRow, code) is None:
+        if not rows_of(session, PackageRow, dossier=code):
             retention = procedure_of(session, dossier).retention
             office = office_of(session, dossier.office)
             moment = now(session).replace(microsecond=0)
@@ -244,5 +245,6 @@ def end_package(package: Package, kept: Sequence[Stored]) -> bool:
         }
         move_to(session, dossier, Stage.ARCHIVED, Telling(event="dossier:archived", facts=facts))
         # It lies in the archive now, and holds what erasure is to find nowhere else.
-        session.get_one(PackageRow, code).rendered = {}
+        for row in rows_of(session, PackageRow, dossier=code):
+            row.rendered = {}
         return True

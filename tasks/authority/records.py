@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from infra.errors import Forbidden
 from infra.history import Json
-from infra.reading import read_once
+from infra.reading import read_once, rows_of
 from tasks.authority.rules import decide
 from tasks.authority.tables import HoldingEndRow, HoldingRow, MandateEndRow, MandateRow, PostRow
 from tasks.authority.values import Asked, Basis, Decision, Holding, Mandate, Post, Records
@@ -152,7 +152,7 @@ def ask(
     beside the signature and into the history.
     """
     known = read or read_records(session, office.code)
-    applicant = session.get_one(ApplicantRow, original.dossier)
+    (applicant,) = rows_of(session, ApplicantRow, dossier=original.dossier)
     question = _asked(office, officer, procedure, step, known)
     return decide(
         replace(

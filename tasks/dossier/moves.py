@@ -14,13 +14,13 @@ from datetime import date
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.history.recording import record
-from infra.reading import forget, read_once
+from infra.reading import ask_together, forget, read_once, rows_of
 from tasks.dossier import lifecycle
 from tasks.dossier.codes import check_code
 from tasks.dossier.deadlines import resumed_due
@@ -51,7 +51,7 @@ _ASK = text("""
     select pg_notify(:channel, :dossier)
 """)
 #: Where a session keeps the dossiers that it has locked together, by code, and their originals.
-_HELD, _THEIRS = "held", "theirs"
+_HELD = "held"
 #: The channel on which PostgreSQL wakes the warm workers.
 WAKE = "hoso_outbox"
 
@@ -119,20 +119,20 @@ def hold(session: Session, code: str) -> DossierRow:
 
 def hold_these(session: Session, codes: Collection[str]) -> None:
     """
-    Lock dossiers until the transaction ends, and read their originals, before anything else is done in it.
+    Lock dossiers until the transaction ends, before anything else is done in it, and ask for their rows together.
 
     They are locked in the order of their codes, so that whoever wants many of them never waits crosswise.
     """
+    ask_together(session, codes)
     query = select(DossierRow).where(col(DossierRow.code).in_(codes)).order_by(col(DossierRow.code))
     held = {dossier.code: dossier for dossier in session.exec(query.with_for_update())}
     session.info[_HELD] = held
-    # A session forgets rows that nobody refers to.
-    session.info[_THEIRS] = session.exec(select(OriginalRow).where(col(OriginalRow.dossier).in_(codes))).all()
 
 
 def look(session: Session, code: str) -> DossierRow:
     """Return a dossier without locking it; refuses a code that no dossier has."""
-    dossier = session.get(DossierRow, check_code(code))
+    held: dict[str, DossierRow] = session.info.get(_HELD, {})
+    dossier = held.get(code) or next(iter(rows_of(session, DossierRow, code=check_code(code))), None)
     if dossier is None:
         raise no_such_dossier(code)
     return dossier
@@ -187,15 +187,15 @@ def _procedure_on(session: Session, code: str, day: date) -> Procedure:
 
 def originals_of(session: Session, code: str) -> list[OriginalRow]:
     """Return a dossier's originals in order."""
-    query = select(OriginalRow).where(OriginalRow.dossier == code).order_by(col(OriginalRow.ordinal))
-    return list(session.exec(query))
+    return sorted(rows_of(session, OriginalRow, dossier=code), key=lambda original: original.ordinal)
 
 
 def original_of(session: Session, code: str, ordinal: int) -> OriginalRow:
     """Return one original; refuses an ordinal that the dossier does not have."""
-    original = session.get(OriginalRow, (code, ordinal))
+    originals = originals_of(session, code)
+    original = next((one for one in originals if one.ordinal == ordinal), None)
     if original is None:
-        count = len(originals_of(session, code))
+        count = len(originals)
         raise Forbidden(
             f"dossier {code} has no original {ordinal}.",
             rule="CERT-23",
@@ -298,8 +298,7 @@ def _keep_clock(session: Session, dossier: DossierRow, stage: Stage) -> None:
 def _report(session: Session, dossier: DossierRow) -> None:
     """Put the status codes that the portal must hear into the outbox of reports."""
     codes = lifecycle.portal_path(dossier.portal_code, dossier.stage)
-    known = select(func.count()).where(StatusReportRow.dossier == dossier.code)
-    sequence = session.exec(known).one()
+    sequence = len(rows_of(session, StatusReportRow, dossier=dossier.code))
     for step, code in enumerate(codes):
         report = StatusReportRow(dossier=dossier.code, sequence=sequence + step, code=code, at=now(session))
         session.add(report)

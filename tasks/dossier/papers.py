@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from infra.database import now
 from infra.errors import Broken
 from infra.object_store import AlreadyStored, Stored
-from infra.reading import read_once
+from infra.reading import rows_of
 from infra.services import services
 from tasks.dossier.tables import DocumentRow
 
@@ -97,7 +97,6 @@ def keep(session: Session, paper: Paper, stored: Stored) -> DocumentRow:
         return row
     row = _row(session, paper, stored)
     session.add(row)
-    session.flush()
     return row
 
 
@@ -126,58 +125,33 @@ def _row(session: Session, paper: Paper, stored: Stored) -> DocumentRow:
 
 def find(session: Session, paper: Paper) -> DocumentRow | None:
     """Return the row of exactly this document, if it is there."""
-    return session.exec(
-        select(DocumentRow).where(
-            DocumentRow.dossier == paper.dossier,
-            DocumentRow.ordinal == paper.ordinal,
-            DocumentRow.kind == paper.kind,
-            DocumentRow.revision == paper.revision,
-            DocumentRow.position == paper.position,
-        )
-    ).one_or_none()
+    wanted = (paper.kind, paper.revision, paper.position)
+    rows = _documents(session, paper.dossier, paper.ordinal)
+    return next((row for row in rows if (row.kind, row.revision, row.position) == wanted), None)
 
 
 def newest(session: Session, dossier: str, ordinal: int, kind: str) -> DocumentRow | None:
     """Return an original's document of a kind in its newest revision."""
-    query = (
-        select(DocumentRow)
-        .where(DocumentRow.dossier == dossier, DocumentRow.ordinal == ordinal, DocumentRow.kind == kind)
-        .order_by(col(DocumentRow.revision).desc(), col(DocumentRow.position))
-    )
-    return read_once(session, (DocumentRow,), (dossier, ordinal, kind), lambda: session.exec(query).first())
+    return next(iter(all_of(session, dossier, ordinal, kind)), None)
 
 
 def finished(session: Session, dossier: str, ordinal: int) -> DocumentRow | None:
     """Return the document of an original that the agency has sealed, with all evidence that was added to it so far."""
-    query = (
-        select(DocumentRow)
-        .where(
-            DocumentRow.dossier == dossier,
-            DocumentRow.ordinal == ordinal,
-            col(DocumentRow.kind).in_(("lifted", "sealed")),
-        )
-        # What was lifted comes before what was sealed only.
-        .order_by(col(DocumentRow.kind), col(DocumentRow.revision).desc(), col(DocumentRow.position).desc())
-    )
-    return session.exec(query).first()
+    rows = [row for row in _documents(session, dossier, ordinal) if row.kind in ("lifted", "sealed")]
+    # What was lifted comes before what was sealed only.
+    return max(rows, key=lambda row: (row.kind == "lifted", row.revision, row.position), default=None)
 
 
 def all_of(session: Session, dossier: str, ordinal: int, kind: str) -> list[DocumentRow]:
     """Return an original's documents of a kind, newest revision only, in order of position."""
-    first = newest(session, dossier, ordinal, kind)
-    if first is None:
-        return []
-    query = (
-        select(DocumentRow)
-        .where(
-            DocumentRow.dossier == dossier,
-            DocumentRow.ordinal == ordinal,
-            DocumentRow.kind == kind,
-            DocumentRow.revision == first.revision,
-        )
-        .order_by(col(DocumentRow.position))
-    )
-    return list(session.exec(query))
+    rows = [row for row in _documents(session, dossier, ordinal) if row.kind == kind]
+    revision = max((row.revision for row in rows), default=0)
+    return sorted((row for row in rows if row.revision == revision), key=lambda row: row.position)
+
+
+def _documents(session: Session, dossier: str, ordinal: int) -> list[DocumentRow]:
+    """Return every document of an original, or of the whole dossier (0)."""
+    return rows_of(session, DocumentRow, dossier=dossier, ordinal=ordinal)
 
 
 def read(row: DocumentRow) -> bytes:

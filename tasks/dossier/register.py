@@ -11,10 +11,11 @@ from datetime import datetime
 
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Field, Session, SQLModel, select
+from sqlmodel import Field, Session, SQLModel
 
 from infra.database import now
 from infra.errors import Broken, Forbidden
+from infra.reading import rows_of
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor
 from tasks.dossier.tables import moment
@@ -102,10 +103,7 @@ def reserve(session: Session, office: str, symbol: str, code: str, ordinal: int)
 
 def line_of(session: Session, code: str, ordinal: int) -> RegisterEntryRow | None:
     """Return an original's line in the register, whatever its state."""
-    query = select(RegisterEntryRow).where(
-        RegisterEntryRow.dossier == code, RegisterEntryRow.ordinal == ordinal
-    )
-    return session.exec(query).one_or_none()
+    return next(iter(rows_of(session, RegisterEntryRow, dossier=code, ordinal=ordinal)), None)
 
 
 def certify_number(session: Session, code: str, ordinal: int) -> None:

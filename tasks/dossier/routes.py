@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Field, Session, SQLModel, select
+from sqlmodel import Field, Session, SQLModel
 
-from infra.reading import read_once
+from infra.reading import rows_of
 from tasks.dossier.papers import all_of, newest
 from tasks.dossier.procedures import Procedure, SignatureStep
 from tasks.dossier.tables import DocumentRow, OriginalRow, moment
@@ -50,11 +50,8 @@ def steps_for(original: OriginalRow, procedure: Procedure) -> tuple[SignatureSte
 
 def route_of(session: Session, original: OriginalRow, procedure: Procedure) -> tuple[SignatureStep, ...]:
     """Return an original's steps in order: the procedure's without those that were dropped."""
-    query = select(DroppedStepRow.field).where(
-        DroppedStepRow.dossier == original.dossier, DroppedStepRow.ordinal == original.ordinal
-    )
-    which = original.dossier, original.ordinal
-    dropped = read_once(session, (DroppedStepRow,), which, lambda: frozenset(session.exec(query)))
+    rows = rows_of(session, DroppedStepRow, dossier=original.dossier, ordinal=original.ordinal)
+    dropped = {row.field for row in rows}
     return tuple(step for step in steps_for(original, procedure) if step.field not in dropped)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from infra.errors import Forbidden
 from infra.history import Json
-from infra.reading import read_once
+from infra.reading import read_once, rows_of
 from infra.token import Token
 from tasks.authority.records import ask, refusal_facts
 from tasks.authority.seal import ask_seal, ask_seal_alone
@@ -87,24 +87,27 @@ def same_authority(before: Decision, decision: Decision, where: str) -> None:
 
 def signed_fields(session: Session, original: OriginalRow) -> list[str]:
     """Return the fields of an original's present revision whose signature is kept, in order of signing."""
-    query = (
-        select(SignatureRow.field)
-        .where(
-            SignatureRow.dossier == original.dossier,
-            SignatureRow.ordinal == original.ordinal,
-            SignatureRow.revision == original.revision,
-            col(SignatureRow.kept_at).is_not(None),
-        )
-        .order_by(col(SignatureRow.kept_at))
-    )
-    which = original.dossier, original.ordinal, original.revision
-    return list(read_once(session, (SignatureRow,), which, lambda: tuple(session.exec(query))))
+    return [row.field for row in kept_signatures(session, original)]
+
+
+def kept_signatures(session: Session, original: OriginalRow) -> list[SignatureRow]:
+    """Return the signatures of an original's present revision that are kept, in order of signing."""
+    rows = rows_of(session, SignatureRow, dossier=original.dossier, ordinal=original.ordinal)
+    kept = [
+        (row.kept_at, row) for row in rows if row.kept_at is not None and row.revision == original.revision
+    ]
+    return [row for _, row in sorted(kept, key=lambda one: one[0])]
+
+
+def certificate_of(session: Session, sha256: str) -> CertificateRow | None:
+    """Return a registered certificate by its hash."""
+    return read_once(session, (CertificateRow,), sha256, lambda: session.get(CertificateRow, sha256))
 
 
 def key_is_registered(session: Session, office: str, signer: Signer) -> None:
     """Refuse a certificate that is not this person's, or the agency's, at this office, or not active now."""
     which = sha256(signer.token.certificate).hexdigest()
-    row = read_once(session, (CertificateRow,), which, lambda: session.get(CertificateRow, which))
+    row = certificate_of(session, which)
     if row is None or row.office != office or row.holder != signer.staff:
         raise Forbidden(
             f"the certificate in use does not belong to {signer.staff or 'the agency'} of {office}.",
@@ -116,22 +119,18 @@ def key_is_registered(session: Session, office: str, signer: Signer) -> None:
 
 def _officials_hold(session: Session, original: OriginalRow) -> None:
     """Refuse to seal what carries a signature made after its certificate was revoked (CER-08)."""
-    query = (
-        select(SignatureRow.signer, CertificateRow.serial)
-        .join(CertificateRow, col(CertificateRow.sha256) == col(SignatureRow.certificate_sha256))
-        .where(
-            SignatureRow.dossier == original.dossier,
-            SignatureRow.ordinal == original.ordinal,
-            SignatureRow.revision == original.revision,
-            col(SignatureRow.kept_at).is_not(None),
-            col(CertificateRow.revoked_at) <= col(SignatureRow.signed_at),
-        )
-    )
-    found = session.exec(query).first()
-    if found is not None:
+    for row in kept_signatures(session, original):
+        used = certificate_of(session, row.certificate_sha256)
+        if (
+            used is None
+            or used.revoked_at is None
+            or row.signed_at is None
+            or used.revoked_at > row.signed_at
+        ):
+            continue
         raise Forbidden(
-            f"{found[0]} signed {original.dossier}/{original.ordinal} with the certificate {found[1]}, which was"
-            " revoked before.",
+            f"{row.signer} signed {original.dossier}/{original.ordinal} with the certificate {used.serial}, which"
+            " was revoked before.",
             rule="CER-08",
-            way_out=f"Let another official sign: “hoso certificate impact {found[1]} --reroute”.",
+            way_out=f"Let another official sign: “hoso certificate impact {used.serial} --reroute”.",
         )

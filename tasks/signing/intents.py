@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from infra.database import now
 from infra.errors import Forbidden, Unavailable
@@ -22,11 +22,10 @@ from infra.history.keeping import unstamped_since
 from infra.history.tables import HistoryCheckpoint
 from infra.pdf.evidence import must_be_in_force
 from infra.pdf.signing import check_certificate
-from infra.reading import read_once
+from infra.reading import ask_together, read_once
 from infra.services import services
 from tasks.authority.records import signing_actor
 from tasks.authority.values import Decision
-from tasks.certificates.tables import CertificateRow
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import (
     Actor,
@@ -35,6 +34,7 @@ from tasks.dossier.moves import (
     look,
     office_of,
     original_of,
+    originals_of,
     person,
     procedure_of,
     tell,
@@ -44,7 +44,7 @@ from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import frozen_of
 from tasks.dossier.tables import OriginalRow
 from tasks.evidence.standing import doubt_about
-from tasks.signing.authorising import Signer, authorise, why
+from tasks.signing.authorising import Signer, authorise, certificate_of, kept_signatures, why
 from tasks.signing.looks import Shown
 from tasks.signing.rules import kept_key
 from tasks.signing.tables import SignatureRow
@@ -108,8 +108,13 @@ def ask_before(places: Sequence[tuple[str, int]], signer: Signer) -> dict[tuple[
 
     A responder may take its time. Raises what `doubt_about` raises when nobody answers.
     """
-    with services().database.together():
-        found = {place: _certificates_before(*place) for place in places}
+
+    def find() -> dict[tuple[str, int], tuple[list[bytes], list[bytes]]]:
+        with services().database.transaction() as session:
+            ask_together(session, {code for code, _ in places})
+        return {place: _certificates_before(*place) for place in places}
+
+    found = services().database.as_one(find)
     return {
         place: Before(ours=ours, doubt=doubt_about([*theirs, *ours, signer.token.certificate]))
         for place, (theirs, ours) in found.items()
@@ -191,23 +196,13 @@ def _certificates_before(code: str, ordinal: int) -> tuple[list[bytes], list[byt
     Those of another agency come first, then our own.
     """
     with services().database.transaction() as session:
-        original = session.get(OriginalRow, (code, ordinal))
+        original = next((o for o in originals_of(session, code) if o.ordinal == ordinal), None)
         if original is None:
             return [], []
-        query = select(CertificateRow.der).join(
-            SignatureRow, col(SignatureRow.certificate_sha256) == col(CertificateRow.sha256)
-        )
-        ours = session.exec(
-            query.where(
-                SignatureRow.dossier == code,
-                SignatureRow.ordinal == ordinal,
-                SignatureRow.revision == original.revision,
-                col(SignatureRow.kept_at).is_not(None),
-            )
-        )
+        used = [certificate_of(session, row.certificate_sha256) for row in kept_signatures(session, original)]
         frozen = frozen_of(session, original)
         theirs = frozen.facts.get("foreign_certificates", ()) if frozen is not None else ()
-        return [*map(b64decode, theirs)], list(ours)
+        return [*map(b64decode, theirs)], [one.der for one in used if one is not None]
 
 
 def _is_last(session: Session, original: OriginalRow, procedure: Procedure, signer: Signer) -> bool:

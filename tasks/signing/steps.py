@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from infra.database import now
 from infra.errors import Broken, Forbidden
@@ -31,7 +31,7 @@ from tasks.dossier.routes import route_of
 from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow
 from tasks.evidence.rules import reaches
 from tasks.evidence.steps import sources, write_level
-from tasks.signing.authorising import Signer, authorise, same_authority, signed_fields, why
+from tasks.signing.authorising import Signer, authorise, kept_signatures, same_authority, signed_fields, why
 from tasks.signing.intents import Intent, foreign_in, intend
 from tasks.signing.once import Once, alone_at, sign_once
 from tasks.signing.tables import SignatureRow
@@ -160,14 +160,7 @@ def _must_stand_up(
 
 def _write_levels(session: Session, original: OriginalRow, found: list[SignatureFound]) -> None:
     """Write the level that each signature has reached by the time of the release, and by which rules."""
-    for row in session.exec(
-        select(SignatureRow).where(
-            SignatureRow.dossier == original.dossier,
-            SignatureRow.ordinal == original.ordinal,
-            SignatureRow.revision == original.revision,
-            col(SignatureRow.kept_at).is_not(None),
-        )
-    ):
+    for row in kept_signatures(session, original):
         row.level = next((s.level for s in found if s.field == row.field), row.level)
         row.level_rules = RULES
         session.add(row)
@@ -234,7 +227,6 @@ def _write_kept(
     row.signed_at = found.time
     row.kept_at = now(session)
     session.add(row)
-    session.flush()
     procedure = procedure_of(session, dossier)
     position = len(signed_fields(session, original)) - 1
     paper = Paper(

@@ -107,8 +107,9 @@ def _sign(this: _Together, mine: Sequence[Wanted]) -> None:
 def _intend(this: _Together, mine: Sequence[Wanted]) -> dict[Wanted, Intent]:
     """Commit all intents at once and return them; a refusal is committed with them."""
     before = ask_before([(one.code, one.ordinal) for one in mine], this.signer) if mine else {}
-    intents: dict[Wanted, Intent] = {}
-    with services().database.together():
+
+    def intend() -> dict[Wanted, Intent]:
+        intents: dict[Wanted, Intent] = {}
         _hold(mine)
         for one in mine:
             if this.stopped:
@@ -120,7 +121,9 @@ def _intend(this: _Together, mine: Sequence[Wanted]) -> dict[Wanted, Intent]:
                     this.ends[one] = False
                 else:
                     intents[one] = intent
-    return intents
+        return intents
+
+    return services().database.as_one(intend)
 
 
 def _make(intent: Intent, signer: Signer) -> _Made:
@@ -138,9 +141,8 @@ def _make(intent: Intent, signer: Signer) -> _Made:
 
 def _keep(this: _Together, made: dict[Wanted, _Made]) -> None:
     """Keep what was made, and release what is complete, all in one transaction; a refusal is told in it too."""
-    if not made:
-        return
-    with services().database.together():
+
+    def keep() -> None:
         _hold(made)
         for one, result in made.items():
             with this.judged(one):
@@ -149,6 +151,9 @@ def _keep(this: _Together, made: dict[Wanted, _Made]) -> None:
                     raise result.seen
                 if result.seen is not None:
                     release(one.code, one.ordinal, result.seen)
+
+    if made:
+        services().database.as_one(keep)
 
 
 def _hold(these: Iterable[Wanted]) -> None:

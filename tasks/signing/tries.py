@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.history import Json
+from infra.reading import rows_of
 from infra.services import services
 from tasks.dossier.lifecycle import Standing
 from tasks.dossier.moves import Actor, Telling, hold, original_of, tell
@@ -58,12 +59,8 @@ def tell_interrupted(session: Session, dossier: DossierRow, ordinal: int) -> Non
 
     The caller holds the name of the original, so nobody is at it any more.
     """
-    query = select(SignatureRow).where(
-        SignatureRow.dossier == dossier.code,
-        SignatureRow.ordinal == ordinal,
-        col(SignatureRow.open_try).is_(True),
-    )
-    for row in list(session.exec(query)):
+    rows = rows_of(session, SignatureRow, dossier=dossier.code, ordinal=ordinal)
+    for row in sorted((one for one in rows if one.open_try), key=lambda one: one.id or 0):
         row.open_try = False
         session.add(row)
         facts: dict[str, Json] = {

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import IntegrityError
 
-from infra.database import Database, migrate, now
+from infra.database import Database, now
 from infra.errors import Unavailable
+from infra.schema import migrate
 from tests.world import World
 
 

@@ -18,9 +18,10 @@ from sqlalchemy import make_url
 
 from infra.axis.http import HttpAxis
 from infra.clock import HANOI
-from infra.database import Database, DatabaseClock, connection_url, migrate
+from infra.database import Database, DatabaseClock, connection_url
 from infra.object_store.memory import MemoryStore
 from infra.pdf.signing import sign_field
+from infra.schema import migrate
 from infra.services import using
 from infra.stack.layout import PROJECT, Place
 from infra.stack.postgres import administrator
