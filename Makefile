@@ -10,13 +10,16 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 3) ? 5 : $$1 + 1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports bench-exchange bench-fixity faults faults-twins
+.PHONY: help setup tools up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports bench-exchange bench-fixity faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Debian packages, Python packages, the command .venv/bin/hoso
 	@infra/stack/setup.sh
+
+tools: ## what `make setup` makes ready, and the programs that only the tests need
+	@infra/stack/setup.sh --tests
 
 up: setup ## start the embedded stack and keep it up
 	@$(STACK) up
@@ -30,13 +33,13 @@ status: ## how each part of the stack is, and what it costs
 demo: setup ## one dossier from the booking to the archive, on real servers
 	@$(STACK) run -- $(IN)/hoso demo
 
-test: setup ## the tests, on a stack of their own; LONG=yes: also those in which whole offices are killed or released anew
+test: tools ## the tests, on a stack of their own; LONG=yes: also those in which whole offices are killed or released anew
 	@PYTHONDONTWRITEBYTECODE= $(IN)/python -m pytest -n $(AT_ONCE) --no-loadscope-reorder $(if $(LONG),,-m "not long")
 
-test-minio: setup ## the object store's tests and one whole life on MinIO; says so if Go is absent
+test-minio: tools ## the object store's tests and one whole life on MinIO; says so if Go is absent
 	@$(IN)/python -m infra.stack.minio_from_source --life tests/acceptance/test_life.py
 
-test-dss: setup ## EU DSS and veraPDF over documents of every level; says so if Java or Maven is absent
+test-dss: tools ## EU DSS and veraPDF over documents of every level; says so if Java or Maven is absent
 	@$(IN)/python -m pytest tests/outside
 
 test-browser: setup ## a supervisor's morning in Chromium, and the proxy before it; says so if there is no Chromium
@@ -58,10 +61,10 @@ test-all: ## the tests, the long ones too, and those that need more than every m
 	@$(IN)/python -m tests.fuzz.edxml 60 || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 	@$(IN)/python -m pytest tests/outside || { answer=$$?; [ $$answer -eq 77 ] || exit $$answer; }
 
-faults: setup ## break a running office for some minutes and count what is left; FAULTS_FULL=1 for long, SEEDS="1 2"
+faults: tools ## break a running office for some minutes and count what is left; FAULTS_FULL=1 for long, SEEDS="1 2"
 	@$(IN)/python -m tests.faults.runner $(foreach seed,$(SEEDS),--seed $(seed)) $(if $(FAULTS_FULL),--full)
 
-faults-twins: setup ## switch one protection off at a time: the checker of the faults must find it
+faults-twins: tools ## switch one protection off at a time: the checker of the faults must find it
 	@$(IN)/python -m pytest tests/faults/long
 
 drill: setup ## destroy the database of a stack of its own, restore it, and say what is missing

@@ -397,6 +397,7 @@ def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) ->
     after = stages_of(list(block.leases))
     wakes = wake_all(list(block.leases))
     outcomes: list[Outcome] = []
+    ended: list[tuple[Lease, int, datetime | None]] = []
     with services().database.together():
         for code, lease in block.leases.items():
             error = block.errors.get(code)
@@ -409,9 +410,10 @@ def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) ->
                 outbox.give_back(lease)
             else:
                 at_rest = after[code] in _AT_REST and block.fault is None
-                outbox.finish(lease, seen=seen[code] if at_rest else lease.asked, wake_at=wakes.get(code))
+                ended.append((lease, seen[code] if at_rest else lease.asked, wakes.get(code)))
                 result, cause = _came_to(block.kind, after[code], moved=moved)
                 outcomes.append(Outcome(code=code, result=result, cause=cause))
+        outbox.finish_these(ended)
     return outcomes
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
 from sqlalchemy.orm import configure_mappers
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
@@ -129,6 +129,8 @@ class Database:
             try:
                 with self._sharing(_AS_ONE, ROWS_FIRST):
                     return work()
+            except IntegrityError:
+                pass  # A row was refused that waited for the end; which part it is of shows in the second try.
             except _PartUndone as undone:
                 if not isinstance(undone.__cause__, Exception):
                     raise undone.__cause__ or undone from None  # Somebody stops the work: Ctrl-C.
@@ -193,6 +195,20 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
+
+
+def once_at_end(session: Session, write: Callable[[Session], None]) -> bool:
+    """
+    Have `write` called once at the end of what is done as one, behind all its rows; return whether it will be.
+
+    `False` in any other transaction, where the caller writes at once: a part may be undone alone there.
+    """
+    if ROWS_FIRST not in session.info:
+        return False
+    at_end: list[Callable[[Session], None]] = session.info[AT_END]
+    if write not in at_end:
+        at_end.append(write)
+    return True
 
 
 @contextmanager

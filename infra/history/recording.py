@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 
@@ -74,11 +74,13 @@ def told_together(session: Session) -> Iterator[None]:
     So the head of the history is locked once and briefly, and rows of one kind travel together. Only for a
     transaction that is kept or undone as a whole; what fails in the block has told nothing.
     """
-    session.info.update({AT_END: [], ROWS_FIRST: True})
+    at_end: list[Callable[[Session], None]] = []
+    session.info.update({AT_END: at_end, ROWS_FIRST: True})
     try:
         yield
         session.flush()
-        write_what_was_told(session)
+        for write in at_end:
+            write(session)
     finally:
         for key in (AT_END, ROWS_FIRST, _TOLD):
             session.info.pop(key, None)

@@ -2,6 +2,7 @@
 # Make this folder ready to run: Debian packages, a Python environment in .venv/ from requirements.lock, and
 # the command .venv/bin/hoso. May be repeated (the second run takes a moment) and interrupted (the next run
 # goes on). Writes only to .venv/ and var/; needs the network the first time. Details go to var/setup.log.
+# With --tests also what only the tests need: programs that look at tokens and documents with other eyes than ours.
 #
 # PYTHON names another Python to use. The configuration of pip (index, certificates, links) is honoured.
 set -euo pipefail
@@ -56,6 +57,11 @@ find_python() {
 
 debian_packages() {
     local python=$1 needed=() wished=()
+    if [ "$2" = --tests ]; then
+        command -v pkcs11-tool >/dev/null || needed+=(opensc)
+        command -v mutool >/dev/null || wished+=(mupdf-tools)
+        command -v certutil >/dev/null || wished+=(libnss3-tools)
+    fi
     [ -e /usr/lib/softhsm/libsofthsm2.so ] || needed+=(softhsm2)
     [ -x .venv/bin/python ] || "$python" -c 'import venv, ensurepip' 2>/dev/null || needed+=(python3-venv)
     command -v pdfsig >/dev/null || wished+=(poppler-utils)
@@ -139,7 +145,7 @@ main() {
         say "waiting for another set-up of this folder"
         flock 9
     }
-    debian_packages "$python"
+    debian_packages "$python" "${1:-}"
     wanted=$(made_from "$python")
     if [ -x .venv/bin/hoso ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
@@ -162,4 +168,4 @@ main() {
     say "ready"
 }
 
-main
+main "$@"

@@ -16,7 +16,7 @@ from infra.history.tables import HistoryCheckpoint
 from infra.services import services
 from tasks.archival.tables import PackageRow
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import ask_to_continue
+from tasks.dossier.moves import ask_these_to_continue
 from tasks.dossier.tables import DossierRow
 
 _KEPT = (col(HistoryCheckpoint.token).is_not(None), col(HistoryCheckpoint.version_id).is_not(None))
@@ -91,6 +91,6 @@ def wake_covered(session: Session, before: int) -> int:
         )
     )
     codes = list(session.exec(waited.order_by(col(PackageRow.dossier))))
-    for code in codes:
-        ask_to_continue(session, code)
+    if codes:
+        ask_these_to_continue(session, codes)
     return len(codes)

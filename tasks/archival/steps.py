@@ -8,9 +8,9 @@ from contextvars import copy_context
 from datetime import UTC, date, datetime, time
 from functools import cache, lru_cache
 
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
-from infra.database import now
+from infra.database import now, once_at_end
 from infra.errors import Broken, Forbidden
 from infra.history import Json
 from infra.history.recording import head
@@ -41,6 +41,9 @@ from tasks.people.acting import acting_on, scope
 
 #: The OCFL storage root within the bucket; the probe keeps its own objects beside it.
 ARCHIVE_ROOT = "archive/"
+
+#: Where a session keeps the packages that are begun in it.
+_PLANS = "plans"
 
 #: Files of a package that are on their way to the archive at once.
 _AT_ONCE = 4
@@ -120,14 +123,24 @@ def begin_package(code: str) -> bool:
             plan = PackageRow(
                 dossier=code,
                 begun_at=moment,
-                history_position=head(session)[0] - 1,
+                history_position=-1,
                 retain_until=locked_until(moment, retention.years),
                 permanent=retention.years is None,
                 user_name=office.name,
                 user_address=f"mailto:{office.mailbox}",
             )
             session.add(plan)
+            session.info.setdefault(_PLANS, []).append(plan)
+            if not once_at_end(session, _fix_positions):
+                _fix_positions(session)
         return True
+
+
+def _fix_positions(session: Session) -> None:
+    """Say of packages that were begun how far the history is that they tell of: to the last entry as of now."""
+    position = head(session)[0] - 1
+    for plan in session.info.pop(_PLANS):
+        plan.history_position = position
 
 
 def archive(code: str) -> bool:

@@ -260,7 +260,7 @@ def _open(
             left[dossier.code] = pulled_at(office.calendar(), dossier.due_at or now(session), every)
             session.add_all(_ordered(name, dossier.code, groups[number]))
             codes[number] = dossier.code
-        leave_to_batches(session, left)
+    leave_to_batches(session, left)
     return [codes[number] for number in groups]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from infra.database import now
+from infra.database import now, once_at_end
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.history.recording import record
@@ -43,15 +43,15 @@ ALL_DECLINED = "Không còn bản chính nào đủ điều kiện chứng thự
 _ASK = text("""
     with asked as (
         insert into outbox (dossier, asked, done, asked_at, not_before, attempts, fence)
-        values (:dossier, 1, 0, :moment, :moment, 0, 0)
+        select dossier, 1, 0, :moment, :moment, 0, 0 from unnest(cast(:dossiers as text[])) as one (dossier)
         on conflict (dossier) do update
         set asked = outbox.asked + 1, asked_at = excluded.asked_at, not_before = excluded.not_before,
             attempts = 0, last_error = null
     )
-    select pg_notify(:channel, :dossier)
+    select pg_notify(:channel, dossier) from unnest(cast(:dossiers as text[])) as one (dossier)
 """)
-#: Where a session keeps the dossiers that it has locked together, by code, and their originals.
-_HELD = "held"
+#: Where a session keeps the dossiers that it has locked together, by code, and those that something must follow for.
+_HELD, _ASKED = "held", "asked"
 #: The channel on which PostgreSQL wakes the warm workers.
 WAKE = "hoso_outbox"
 
@@ -311,7 +311,20 @@ def ask_to_continue(session: Session, code: str) -> None:
 
     Asking ten times is one errand.
     """
-    session.connection().execute(_ASK, {"dossier": code, "moment": now(session), "channel": WAKE})
+    ask_these_to_continue(session, [code])
+
+
+def ask_these_to_continue(session: Session, codes: Collection[str]) -> None:
+    """Do as `ask_to_continue` for several dossiers, in one statement."""
+    session.info.setdefault(_ASKED, set()).update(codes)
+    if not once_at_end(session, _ask_all):
+        _ask_all(session)
+
+
+def _ask_all(session: Session) -> None:
+    """Write down what was asked for in a session."""
+    asked = sorted(session.info.pop(_ASKED))
+    session.connection().execute(_ASK, {"dossiers": asked, "moment": now(session), "channel": WAKE})
 
 
 def owe_notice(

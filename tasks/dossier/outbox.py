@@ -93,13 +93,14 @@ _LEAVE = text("""
 """)
 _FINISH = text("""
     update outbox set lease_owner = null, lease_until = null, last_error = null, deaths = 0,
-           attempts = case when asked > :seen then attempts else 0 end,
-           done = greatest(done, :seen),
-           asked = case when asked <= :seen and cast(:wake as timestamptz) is not null
-                        then asked + 1 else asked end,
-           not_before = case when asked <= :seen and cast(:wake as timestamptz) is not null
-                             then cast(:wake as timestamptz) else not_before end
-    where dossier = :code and fence = :fence
+           attempts = case when asked > ended.seen then attempts else 0 end,
+           done = greatest(done, ended.seen),
+           asked = case when asked <= ended.seen and ended.wake is not null then asked + 1 else asked end,
+           not_before = case when asked <= ended.seen and ended.wake is not null then ended.wake else not_before end
+    from unnest(
+        cast(:codes as text[]), cast(:fences as bigint[]), cast(:seens as bigint[]), cast(:wakes as timestamptz[])
+    ) as ended (code, held, seen, wake)
+    where dossier = ended.code and fence = ended.held
 """)
 _POSTPONE = text("""
     update outbox set lease_owner = null, lease_until = null, last_error = :error, deaths = 0,
@@ -231,11 +232,22 @@ def finish(lease: Lease, *, seen: int, wake_at: datetime | None = None) -> bool:
     `seen` is what had been asked when nothing was left to do; what was asked since stays due.
     `wake_at` is when something that was put off can be tried again.
     """
+    return finish_these([(lease, seen, wake_at)]) == 1
+
+
+def finish_these(ended: Sequence[tuple[Lease, int, datetime | None]]) -> int:
+    """Do as `finish` with several dossiers (lease, seen, wake) at once; return of how many it could be said."""
+    if not ended:
+        return 0
+    leases, seens, wakes = zip(*ended, strict=True)
+    rows = {
+        "codes": [lease.code for lease in leases],
+        "fences": [lease.fence for lease in leases],
+        "seens": list(seens),
+        "wakes": list(wakes),
+    }
     with services().database.transaction() as session:
-        done = session.connection().execute(
-            _FINISH, {"code": lease.code, "fence": lease.fence, "seen": seen, "wake": wake_at}
-        )
-        return done.rowcount == 1
+        return session.connection().execute(_FINISH, rows).rowcount
 
 
 def postpone(lease: Lease, error: str, *, give_up: bool = False, wake_at: datetime | None = None) -> None:

@@ -97,7 +97,6 @@ def reserve(session: Session, office: str, symbol: str, code: str, ordinal: int)
         reserved_at=now(session),
     )
     session.add(line)
-    session.flush()
     return line
 
 

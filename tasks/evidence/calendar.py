@@ -27,18 +27,18 @@ def enter(session: Session, document: DocumentRow, reached: Evidence, *, before:
         known_until=reached.timestamps[-1].known_until if reached.timestamps else None,
         algorithm_ends=algorithm_ends(services().settings.algorithm_ends),
     )
-    session.merge(
-        PreservationRow(
-            document_sha256=document.sha256,
-            dossier=document.dossier,
-            ordinal=document.ordinal,
-            level=reached.level,
-            may_extend_from=margin.may_extend_from,
-            must_extend_before=margin.must_extend_before,
-            cause=margin.cause,
-            computed_at=moment,
-        )
+    row = PreservationRow(
+        document_sha256=document.sha256,
+        dossier=document.dossier,
+        ordinal=document.ordinal,
+        level=reached.level,
+        may_extend_from=margin.may_extend_from,
+        must_extend_before=margin.must_extend_before,
+        cause=margin.cause,
+        computed_at=moment,
     )
+    with session.no_autoflush:  # Nothing that waits to be written says anything about it.
+        session.merge(row)
     old = session.get(PreservationRow, before) if before is not None else None
     if old is not None and old.document_sha256 != document.sha256:
         old.superseded_at, old.superseded_by = moment, document.sha256

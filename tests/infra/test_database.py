@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, timedelta
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from infra.database import Database, now
 from infra.errors import Unavailable
 from infra.schema import migrate
+from tasks.dossier.tables import CommandRow
 from tests.world import World
 
 
@@ -55,6 +57,94 @@ def test_a_bug_stays_what_it_is_and_its_message_holds_no_value(world: World) -> 
         for _ in range(2):
             session.connection().execute(insert, {"id": secret})
     assert "[parameters" not in str(error.value)
+
+
+def kept(world: World, mark: str) -> list[str]:
+    return [
+        row[0]
+        for row in world.ask("select answer from command where request_hash = :mark order by 1", mark=mark)
+    ]
+
+
+def keep(world: World, mark: str, answer: str, request: str = "") -> None:
+    with world.parts.database.transaction() as session:
+        at = world.parts.clock.now()
+        session.add(
+            CommandRow(request_id=request or f"{mark}/{answer}", request_hash=mark, answer=answer, at=at)
+        )
+
+
+def test_parts_that_are_done_as_one_are_not_marked(world: World) -> None:
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement.split(maxsplit=1)[0])
+
+    engine = world.parts.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        world.parts.database.as_one(lambda: [keep(world, "as-one", answer) for answer in "abc"])
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert kept(world, "as-one") == ["a", "b", "c"]
+    assert sent.count("INSERT") == 1
+    assert "SAVEPOINT" not in sent
+
+
+def test_a_part_that_fails_is_undone_alone_although_it_was_begun_as_one(world: World) -> None:
+    tries: list[str] = []
+
+    def work() -> list[str]:
+        failed = []
+        for answer in "abc":
+            tries.append(answer)
+            try:
+                with world.parts.database.transaction():
+                    keep(world, "one-fails", answer)
+                    if answer == "b":
+                        raise ZeroDivisionError
+            except ZeroDivisionError:
+                failed.append(answer)
+        return failed
+
+    assert world.parts.database.as_one(work) == ["b"]
+    assert kept(world, "one-fails") == ["a", "c"]
+    assert tries == ["a", "b", "a", "b", "c"]
+
+
+def test_a_row_that_is_refused_at_the_end_fails_the_part_that_it_is_of(world: World) -> None:
+    keep(world, "refused", "before", "refused/same")
+
+    def work() -> int:
+        refused = 0
+        for answer, request in (("a", ""), ("b", "refused/same"), ("c", "")):
+            try:
+                keep(world, "refused", answer, request)
+            except IntegrityError:
+                refused += 1
+        return refused
+
+    assert world.parts.database.as_one(work) == 1
+    assert kept(world, "refused") == ["a", "before", "c"]
+
+
+def test_ctrl_c_within_a_part_of_what_is_done_as_one_undoes_all_of_it(world: World) -> None:
+    def work() -> None:
+        keep(world, "ctrl-c", "a")
+        with suppress(KeyboardInterrupt), world.parts.database.transaction():
+            keep(world, "ctrl-c", "b")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.parts.database.as_one(work)
+    assert kept(world, "ctrl-c") == []
+
+
+def test_what_is_done_as_one_within_something_shared_is_a_part_of_that(world: World) -> None:
+    with pytest.raises(ZeroDivisionError), world.parts.database.together():
+        world.parts.database.as_one(lambda: keep(world, "within", "a"))
+        raise ZeroDivisionError
+    assert kept(world, "within") == []
 
 
 def test_migrating_again_changes_nothing(world: World) -> None:
