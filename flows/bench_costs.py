@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,10 @@ from infra.services import services
 from infra.stack.run import PARTS, pids
 
 _TICK = os.sysconf("SC_CLK_TCK")
+#: The parts whose processes are gone when what they did is measured, and the seconds between two looks at them.
+_FORKING, _LOOK = ("runs", "standby"), 2.0
+#: The most memory in MB that a process of each part was seen to hold.
+_held: dict[str, int] = {}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,7 +35,8 @@ def measured() -> Iterator[Cost]:
     """Yield a cost that is filled in at the end: this process, those it started and waited for, and the stack's."""
     cost = Cost()
     before, began = _cpu(), time.perf_counter()
-    yield cost
+    with _watched():
+        yield cost
     cost.wall = time.perf_counter() - began
     cost.cpu = _cpu()
     cost.cpu.subtract(before)
@@ -56,14 +62,39 @@ def _seconds_of(pid: int) -> float:
     return sum(int(word) for word in stat[11:15]) / _TICK
 
 
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Look at what every process holds while a `with` block goes on: one that carries a chunk is gone afterwards."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK):
+            _look(_FORKING)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        _look([part.name for part in PARTS])
+
+
+def _look(parts: Sequence[str]) -> None:
+    """Remember the most that a process of some parts has held by now."""
+    for part in parts:
+        most = max((_peak_of(pid) for pid in pids(_root(), part)), default=0)
+        _held[part] = max(most, _held.get(part, 0))
+
+
 def peaks() -> dict[str, int]:
-    """Return the most memory in MB that a process of each part has held so far; `hoso` is the largest worker."""
-    found = {"hoso": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000}
-    for part in PARTS:
-        sizes = [_peak_of(pid) for pid in pids(_root(), part.name)]
-        if any(sizes):
-            found[part.name] = max(sizes)
-    return found
+    """Return the most memory in MB that a process of each part was seen to hold in what was measured."""
+    ours = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+    )
+    return {"hoso": max(ours) // 1000} | {name: held for name, held in _held.items() if held}
 
 
 def _peak_of(pid: int) -> int:
