@@ -17,7 +17,7 @@ from infra.stack.run import PARTS, pids
 
 _TICK = os.sysconf("SC_CLK_TCK")
 #: The parts whose processes are gone when what they did is measured, and the seconds between two looks at them.
-_FORKING, _LOOK = ("runs", "standby"), 2.0
+_FORKING, _LOOK = ("runs", "standby"), 5.0
 #: The most memory in MB that a process of each part was seen to hold.
 _held: dict[str, int] = {}
 

@@ -74,6 +74,27 @@ def is_plain(data: bytes) -> bool:
     return ended and frames == 1
 
 
+def bare_size(data: bytes) -> tuple[int, int] | None:
+    """
+    Return width and height in pixels of a plain JPEG with nothing beside its picture; `None` for anything else.
+
+    Only then does it show the same alone and as the stream of a PDF's picture.
+    """
+    if not data.startswith(b"\xff\xd8") or not is_plain(data):
+        return None
+    segments = list(_segments(data))
+    if any(_is_beside(segment.marker) for segment in segments) or segments[-1].end != len(data):
+        return None
+    frame = next(segment for segment in segments if segment.marker in _FRAMES)
+    height, width = struct.unpack(">HH", data[frame.start + 5 : frame.start + 9])
+    return width, height
+
+
+def with_comment(data: bytes, comment: bytes) -> bytes:
+    """Return a JPEG with a comment, of at most 65,533 bytes, before all else."""
+    return data[:2] + _segment(_COM, comment) + data[2:]
+
+
 def _is_beside(marker: int) -> bool:
     """Whether a segment stands beside the picture: data of applications, and comments."""
     return 0xE0 <= marker <= 0xEF or marker == _COM

@@ -21,12 +21,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 import typst
 from fontTools.ttLib import TTFont
 
 from infra.errors import Broken, Forbidden, Unavailable
+from infra.pdf.stand_ins import stand_ins, take_their_places
 
 JSON: TypeAlias = "str | int | float | bool | Mapping[str, JSON] | Sequence[JSON] | None"
 
@@ -48,17 +50,20 @@ def typeset(
     values: Mapping[str, JSON],
     images: Mapping[str, bytes],
     date: datetime,
+    stretched: Mapping[str, bytes] = MappingProxyType({}),
     imports: Sequence[Path] = (),
 ) -> bytes:
     """
     Return the PDF/A-2b file that `template` makes of `values`.
 
     The template reads `json("values.json")` and `image("images/NAME")`, and may import each file of
-    `imports` by its name. Strings are normalised to NFC. `date` (aware) is the file's creation time.
+    `imports` by its name. Pictures that it stretches to a size of its own (`stretched`) go into the file
+    unread if they are JPEGs. Strings are normalised to NFC. `date` (aware) is the file's creation time.
     Raises `Unprintable`, `Unavailable` (no room for the temporary folder), `Broken` (the template fails,
     or warns, or its result is no PDF/A-2b). Calling again costs nothing but time.
     """
     data = json.dumps(_printable(values), ensure_ascii=False)
+    stood = stand_ins(stretched)
     try:
         with tempfile.TemporaryDirectory(prefix="typeset-") as name:
             folder = Path(name)
@@ -66,13 +71,17 @@ def typeset(
                 shutil.copyfile(source, folder / source.name)
             (folder / "values.json").write_text(data, encoding="utf-8")
             (folder / "images").mkdir()
-            for image, content in images.items():
+            for image, content in {**images, **stretched, **stood}.items():
                 (folder / "images" / Path(image).name).write_bytes(content)
-            return _compile(folder, template.name, date)
+            pdf = _compile(folder, template.name, date)
     except FileNotFoundError as error:
         raise Broken(f"The template {template.name} lacks a file: {error.filename}") from error
     except OSError as error:
         raise Unavailable("No temporary folder can be written to set a page") from error
+    # A later revision starts right after these bytes, and its first object needs a line of its own
+    # (ISO 19005-2 §6.1.9).
+    pdf = pdf if pdf.endswith(b"\n") else pdf + b"\n"
+    return take_their_places(pdf, stood, stretched) if stood else pdf
 
 
 def _compile(folder: Path, name: str, date: datetime) -> bytes:
@@ -95,9 +104,7 @@ def _compile(folder: Path, name: str, date: datetime) -> bytes:
         raise Broken(f"The template {name} warned: {warnings[0]}")
     if not isinstance(pdf, bytes):
         raise Broken(f"The template {name} gave no PDF")
-    # A later revision starts right after these bytes, and its first object needs a line of its own
-    # (ISO 19005-2 §6.1.9).
-    return pdf if pdf.endswith(b"\n") else pdf + b"\n"
+    return pdf
 
 
 def _place_of(error: typst.TypstError) -> str:

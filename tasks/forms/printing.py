@@ -63,10 +63,8 @@ def e_copy(copy: ECopy) -> bytes:
             "strip_height": STRIP_HEIGHT,
             "least_width": least_width(marked=copy.marked_by_agency),
         },
-        images={
-            "qr.svg": qr_svg(qr),
-            **{name: page.content for name, page in zip(names, copy.pages, strict=True)},
-        },
+        images={"qr.svg": qr_svg(qr)},
+        stretched={name: page.content for name, page in zip(names, copy.pages, strict=True)},
         date=copy.date.astimezone(HANOI),
         imports=(_LAYOUT,),
     )
