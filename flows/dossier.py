@@ -25,9 +25,10 @@ from flows.delivery import delivery, reporting
 from flows.errands import Errand, begin
 from flows.exchange import exchanging
 from flows.issued import issued
+from flows.pictures import state_of
 from flows.prefect_api import silence_waiting
-from flows.projector import show_timeline, state_of
 from flows.running import Aside, StepAhead, only_looking
+from flows.showing import show_timelines
 from flows.signing import signing
 from flows.standing import waiting
 from infra.services import services
@@ -107,7 +108,7 @@ async def process_dossier(code: str) -> State[None]:
         if own is not None and own != context.flow_run.id:
             return Completed(name="ShownElsewhere", message=f"the life of {code} is shown by run {own}")
         async with get_client() as client:
-            await show_timeline(client, waits, context.flow_run.id)
+            await show_timelines(client, [(context.flow_run.id, waits)])
     return state_of(waits)
 
 

@@ -23,8 +23,8 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Completed
 from sqlmodel import col, or_, select
 
-from flows.projector import NotDeployed
 from flows.running import Aside, by_the_clock, step
+from flows.showing import NotDeployed
 from infra.database import now
 from infra.errors import HosoError
 from infra.services import services

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from flows.standing import Waiting
-from infra.history.recording import entries
+from infra.history.recording import contents_of, entries
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.moves import Actor, look
@@ -34,29 +34,37 @@ def artifact_key(code: str) -> str:
     return "dossier-" + "".join(c if c.isalnum() else "-" for c in code.lower())
 
 
-def render(waits: Waiting) -> str:
+def render(some: Sequence[Waiting]) -> dict[str, str]:
     """
-    Return the timeline as Markdown: what it waits for and whose turn it is, then every entry of its history.
+    Return the timelines of dossiers as Markdown, by code: what it waits for and whose turn it is, then its history.
 
-    The first line says as of when. Persons are named by the codes that the office gave them.
+    The first line says as of when. Persons are named by the codes that the office gave them. The histories, and the
+    staff of their offices, are read once for all.
     """
-    told, codes = life(waits.code), _staff_codes(waits.office)
+    with services().database.transaction() as session:
+        told = contents_of(session, [waits.code for waits in some])
+        staff = {office: _staff_codes(session, office) for office in {waits.office for waits in some}}
+    moment = local(services().clock.now())
+    return {waits.code: _page(waits, told[waits.code], staff[waits.office], moment) for waits in some}
+
+
+def _page(waits: Waiting, told: Sequence[bytes], codes: Mapping[str, str], moment: datetime) -> str:
+    """Return one dossier's timeline."""
     turn = f" Whose turn it is: {waits.whom}." if waits.whom else ""
     lines = [
-        f"**As of {local(services().clock.now()):%Y-%m-%d %H:%M:%S}: {waits.name}** – {waits.why}.{turn}",
+        f"**As of {moment:%Y-%m-%d %H:%M:%S}: {waits.name}** – {waits.why}.{turn}",
         "",
         f"Procedure {waits.procedure}, office {waits.office}. A document is named by the beginning of its SHA-256.",
         "",
         "| when | what | by | document | stage |",
         "|---|---|---|---|---|",
     ]
-    return "\n".join([*lines, *(_line(entry, codes) for entry in told)])
+    return "\n".join([*lines, *(_line(json.loads(content), codes) for content in told)])
 
 
-def _staff_codes(office: str) -> dict[str, str]:
+def _staff_codes(session: Session, office: str) -> dict[str, str]:
     """Return the staff codes of an office by what the history has in their place."""
-    with services().database.transaction() as session:
-        staff = session.exec(select(PersonRow.staff).where(PersonRow.office == office)).all()
+    staff = session.exec(select(PersonRow.staff).where(PersonRow.office == office)).all()
     hashed = {code: Actor(role="", staff=code, office=office).facts()["id_hash"] for code in staff}
     return {str(known): code for code, known in hashed.items()}
 

@@ -30,8 +30,10 @@ from flows import dossier
 from flows.batch_watch import watch_batches
 from flows.errands import Errand, owner
 from flows.exchange import Postman
+from flows.pictures import remember
 from flows.prefect_api import silence_waiting
-from flows.projector import NotDeployed, project, remember, run_for
+from flows.projector import project, run_for
+from flows.showing import NotDeployed
 from flows.standing import waiting
 from infra import logs
 from infra.database import connection_url
@@ -204,7 +206,7 @@ class Worker:
             dossier.process_dossier, flow_run=_bare(run), parameters={"code": code}, return_type="state"
         )
         await cast("Awaitable[object]", leg)
-        await asyncio.to_thread(remember, run.id, await asyncio.to_thread(waiting, code))
+        await asyncio.to_thread(remember, [(run.id, await asyncio.to_thread(waiting, code))])
 
     async def _listen(self) -> None:
         """Be woken by the database for as long as the worker works, over any number of connections."""
