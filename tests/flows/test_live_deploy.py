@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.workers.process import ProcessWorker
 
 from infra.stack.layout import PROJECT
 from tests.flows.live import Live
@@ -114,3 +115,16 @@ def test_what_somebody_changed_in_the_ui_is_as_declared_again(office: Live) -> N
     after = office.api("GET", "/deployments/name/sweep/sweep")
     assert not after["paused"]
     assert [s["active"] for s in after["schedules"]] == [True]
+
+
+def test_a_pool_with_prefects_template_gets_ours_and_one_that_somebody_wrote_is_left(office: Live) -> None:
+    made = ProcessWorker.get_default_base_job_template()
+    office.api("PATCH", "/work_pools/hoso", base_job_template=made)
+    assert "changed work pool hoso; template" in office.deploy("--json").json
+    ours = office.api("GET", "/work_pools/hoso")["base_job_template"]
+    assert set(ours["variables"]["properties"]) == {"env", "command"}
+    written = {**ours, "variables": {**ours["variables"], "description": "ours"}}
+    office.api("PATCH", "/work_pools/hoso", base_job_template=written)
+    office.deploy()
+    assert office.api("GET", "/work_pools/hoso")["base_job_template"] == written
+    office.api("PATCH", "/work_pools/hoso", base_job_template=ours)
