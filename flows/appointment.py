@@ -6,9 +6,9 @@ import asyncio
 
 from flows.running import step
 from tasks.appointment import steps
-from tasks.delivery import notices
+from tasks.delivery import notices, sending
 
-confirm_booking = step(notices.send_notice, name="confirm-booking", run_name="confirm booking")
+confirm_booking = step(sending.send_notice, name="confirm-booking", run_name="confirm booking")
 
 
 async def appointment(code: str) -> None:

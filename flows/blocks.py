@@ -14,15 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 
+from flows.block import Block, Stopped
+from flows.block_reports import report_all
 from flows.errands import owner, wake_all
-from flows.sealing import seal_paper
 from flows.standing import BROKEN, NEEDS_ATTENTION
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.object_store import Stored
-from infra.reading import ask_together
 from infra.services import services
 from tasks.archival import package as packing
 from tasks.archival import steps as archival
@@ -33,11 +32,9 @@ from tasks.batches.records import Outcome, stages_of
 from tasks.batches.rules import Kind, Result
 from tasks.certification import results
 from tasks.certification import steps as certification
-from tasks.delivery import notices
 from tasks.delivery import steps as delivery
 from tasks.dossier import outbox
 from tasks.dossier.lifecycle import ENDED, Stage, Standing
-from tasks.dossier.moves import hold_these
 from tasks.dossier.outbox import Lease
 from tasks.dossier.waiting import originals_at
 from tasks.evidence.steps import is_wanting, lift_for_archive, lift_for_release
@@ -62,65 +59,6 @@ _ARCHIVED_TOGETHER = 8
 _CHECKPOINT_LOOKS = 100
 
 
-class Stopped(Exception):
-    """Something that every dossier needs is at fault; what is left of the block is left as it is."""
-
-    def __init__(self, fault: Fault) -> None:
-        """Say whose fault it is."""
-        super().__init__(str(fault))
-        self.fault = fault
-
-
-@dataclass(slots=True, kw_only=True)
-class Block:
-    """The dossiers of a block that are ours, and what stands in the way of each."""
-
-    kind: Kind
-    leases: Mapping[str, Lease]
-    errors: dict[str, Exception] = field(default_factory=dict)
-    fault: Fault | None = None
-    #: Those that wait for somebody outside, who asked for patience or did not answer.
-    waiting: set[str] = field(default_factory=set)
-
-    @property
-    def sound(self) -> list[str]:
-        """The dossiers that nothing stands in the way of, in order."""
-        return [code for code in self.leases if code not in self.errors]
-
-    def each(self, work: Callable[[str], object], *, of: Sequence[str] | None = None) -> None:
-        """Do something with each sound dossier; an error of its own sets it aside, any other stops the block."""
-        for code in self.sound if of is None else of:
-            if code not in self.errors:
-                with self.judged(code):
-                    work(code)
-
-    def together(
-        self, work: Callable[[str], object], *, of: Sequence[str] | None = None, held: bool = False
-    ) -> None:
-        """Do the same for what concerns the database alone, in one transaction; `held`: all are locked first."""
-
-        def all_of_them() -> None:
-            codes = self.sound if of is None else of
-            with services().database.transaction() as session:
-                (hold_these if held else ask_together)(session, codes)
-            self.each(work, of=of)
-
-        services().database.as_one(all_of_them)
-
-    @contextmanager
-    def judged(self, code: str) -> Iterator[None]:
-        """Set a dossier's own error aside; raise `Stopped` for a fault that concerns all."""
-        try:
-            yield
-        except Exception as error:
-            self.errors[code] = error
-            fault = fault_of(error)
-            if fault is not None:
-                raise Stopped(fault) from error
-            if not isinstance(error, HosoError):
-                log.exception("dossier %s", code)
-
-
 def carry_block(kind: Kind, office: str, codes: Sequence[str]) -> tuple[list[Outcome], Fault | None]:
     """
     Carry dossiers of one office through a part of their lives; return what became of them, and what stopped it.
@@ -136,7 +74,7 @@ def carry_block(kind: Kind, office: str, codes: Sequence[str]) -> tuple[list[Out
             _PARTS[kind](block, office)
             seen = outbox.asked_of(list(block.leases))
             _look_again(block)
-            _report_all(block)
+            report_all(block)
         except Stopped as stop:
             block.fault = stop.fault
         except Unavailable as error:
@@ -252,7 +190,15 @@ def _return(block: Block, _office: str) -> None:
         due[code] = delivery.legs_due(code)
 
     block.together(begin, held=True)
-    fault: Fault | None = None
+    with services().mail.connected():
+        fault = _try_legs(block, due)
+    block.together(delivery.finish_return, held=True)
+    if fault is not None:
+        raise Stopped(fault)
+
+
+def _try_legs(block: Block, due: Mapping[str, Sequence[str]]) -> Fault | None:
+    """Try every leg that is due, dossier by dossier; return the fault of a server that does not answer."""
     for code in block.sound:
         ends: list[str] = []
         with block.judged(code):
@@ -260,11 +206,8 @@ def _return(block: Block, _office: str) -> None:
                 ends += [delivery.deliver(code, channel)]
         if "deferred" in ends and delivery.unanswered(code):
             block.waiting.add(code)
-            fault = fault_of(MailAway("the mail server, or the portal, does not answer"))
-            break
-    block.together(delivery.finish_return, held=True)
-    if fault is not None:
-        raise Stopped(fault)
+            return fault_of(MailAway("the mail server, or the portal, does not answer"))
+    return None
 
 
 def _archive(block: Block, _office: str) -> None:
@@ -351,45 +294,6 @@ def _look_again(block: Block) -> None:
 
     block.together(look)
     _issue_copies(block, anew)
-
-
-def _report_all(block: Block) -> None:
-    """Send what applicants are owed and tell the portal; a mail server that is away stops the block only."""
-    owed = notices.owing(block.sound)
-    try:
-        _send_all_owed(block, sorted(owed.notices))
-    finally:
-        _tell_portal(block, sorted(owed.reports))
-
-
-def _send_all_owed(block: Block, codes: Sequence[str]) -> None:
-    """Send what the applicants of some dossiers are owed."""
-    for code, due in notices.to_send(codes).items():
-        try:
-            _send_owed(code, due)
-        except MailAway as error:
-            raise Stopped(fault_of(error) or Fault(owner="mail", said="", curable=True)) from error
-        except Exception:
-            with block.judged(code):
-                raise
-
-
-def _tell_portal(block: Block, codes: Sequence[str]) -> None:
-    """Tell the portal where some dossiers stand."""
-    _, errors = notices.report_these(codes)
-    for code, wrong in errors.items():
-        with block.judged(code):
-            raise wrong
-
-
-def _send_owed(code: str, due: Sequence[tuple[int, bool]]) -> None:
-    """Send what the applicant is owed; it never holds a dossier up."""
-    for notice_id, unsealed in due:
-        if unsealed and not seal_paper(code, notice_id):
-            continue
-        if notices.send_notice(code, notice_id) == "owed" and notices.unanswered(code):
-            # Asking a server that is away for each of hundreds would hold all of them up.
-            raise MailAway("the mail server does not answer")
 
 
 def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) -> list[Outcome]:

@@ -6,10 +6,10 @@ import asyncio
 
 from flows.running import Aside, step
 from flows.sealing import seal_paper
-from tasks.delivery import notices, steps
+from tasks.delivery import notices, sending, steps
 
 deliver = step(steps.deliver, name="deliver", run_name="deliver by {channel}")
-send_notice = step(notices.send_notice, name="send-notice", run_name="send notice {notice_id}")
+send_notice = step(sending.send_notice, name="send-notice", run_name="send notice {notice_id}")
 seal_letter = step(seal_paper, name="seal-paper", run_name="seal the paper of notice {notice_id}")
 report_status = step(notices.report_status, name="report-status", run_name="report status to the portal")
 

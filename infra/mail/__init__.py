@@ -7,6 +7,7 @@ Message-ID over all tries, and an answer lost after the final dot is called ambi
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from enum import StrEnum
@@ -37,6 +38,10 @@ class Mail(Protocol):
 
     def send(self, message: EmailMessage) -> MailAnswer:
         """Try once to hand one message over; never raises for what the server says."""
+        ...
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Let what is sent in a `with` block share one connection; each message still has its own honest answer."""
         ...
 
     def greet(self) -> MailAnswer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -57,6 +58,10 @@ class MemoryMail:
                 # A copy, as it would travel: later changes by the sender change nothing here.
                 self.kept.append(message_from_bytes(content, policy=policy.default))
             return _answer(line.outcome)
+
+    def connected(self) -> AbstractContextManager[None]:
+        """See `Mail.connected`: there is no connection to keep."""
+        return nullcontext()
 
     def greet(self) -> MailAnswer | None:
         """See `Mail.greet`: what the next line of the script would object, which stays in the script."""

@@ -1,5 +1,5 @@
 """
-E-mail over SMTP (RFC 5321), one message a connection, one honest answer a try.
+E-mail over SMTP (RFC 5321), one honest answer a try.
 
 Everything before the final dot is undone by the server when the connection ends, so it may be repeated; once
 the dot is sent only the server's answer tells whether it took the message. All recipients or none: a message
@@ -12,7 +12,9 @@ import hashlib
 import re
 import smtplib
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -28,6 +30,9 @@ _ADDRESS = re.compile(r"[^\s<>:;,\"']+@[^\s<>:;,\"']+")
 _LONGEST_TEXT = 200
 #: Seconds for the connection and each answer where no message is to be sent.
 _GREETING = 10.0
+
+#: The server ends the connection (RFC 5321 §3.8).
+_ENDING = 421
 
 #: RFC 3463: the message is too big for the system or for the mailbox; and the mailbox is full.
 _TOO_BIG = ("5.3.4", "5.2.3")
@@ -63,35 +68,68 @@ class SmtpMail:
         self._limit = limit_bytes
         self._timeout = timeout
         self._hello = hello
+        self._shared: ContextVar[_Connection | None] = ContextVar("connection", default=None)
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """See `Mail.connected`; the connection is had by whoever runs the `with` block, and by nobody else."""
+        connection = _Connection()
+        token = self._shared.set(connection)
+        try:
+            yield
+        finally:
+            self._shared.reset(token)
+            connection.leave()
 
     def send(self, message: EmailMessage) -> MailAnswer:
         """
         See `Mail.send`; the message must have a Message-ID, the same over all tries.
 
         A server that greets with 5xx is `DEFERRED` too: that is about the server, not about the message.
-        Raises `Broken` for a message without sender, recipient or Message-ID.
+        On a connection that has carried messages and is gone, or that the server wants to end, nothing of this one was
+        offered: it goes by a new one. Raises `Broken` for a message without sender, recipient or Message-ID.
         """
         envelope = _Envelope.of(message)
         if len(envelope.content) > self._limit:
             return MailAnswer(outcome=Outcome.TOO_BIG, code=0, text="larger than our own limit")
+        connection = self._shared.get()
+        if connection is None:
+            with self.connected():
+                return self.send(message)
+        used = connection.smtp is not None
+        answer = self._hand_over(connection, envelope)
+        if used and connection.smtp is None and not connection.offered:
+            answer = self._hand_over(connection, envelope)
+        return answer
+
+    def _hand_over(self, connection: _Connection, envelope: _Envelope) -> MailAnswer:
+        """
+        Hand a message over, on a connection that is made if there is none; it is closed where nothing more goes by it.
+
+        Whatever breaks before the final dot leaves nothing behind.
+        """
+        connection.offered = False
         try:
-            smtp = smtplib.SMTP(self._host, self._port, self._hello, timeout=self._timeout)
+            if connection.smtp is None:
+                connection.smtp = smtplib.SMTP(self._host, self._port, self._hello, timeout=self._timeout)
+                trouble = self._enter(connection.smtp)
+                if trouble is not None:
+                    connection.close()
+                    return trouble
+            answer = _prepare(connection.smtp, envelope)
+            if answer is None:
+                connection.offered = True
+                connection.smtp.send(_dotted(envelope.content))
         except smtplib.SMTPResponseException as error:
+            connection.close()
             return _answer(Outcome.DEFERRED, error.smtp_code, error.smtp_error)
         except (OSError, smtplib.SMTPException) as error:
+            connection.close()
             return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
-        try:
-            trouble = self._enter(smtp)
-            if trouble is not None:
-                return trouble
-            answer = _hand_over(smtp, envelope)
-            if answer.outcome is not Outcome.AMBIGUOUS:
-                # Good manners only: the answer stands, whatever the server says to QUIT.
-                with suppress(OSError, smtplib.SMTPException):
-                    smtp.quit()
-            return answer
-        finally:
-            smtp.close()
+        answer = answer or _answered(connection.smtp)
+        if answer.outcome is Outcome.AMBIGUOUS or answer.code == _ENDING:
+            connection.close()
+        return answer
 
     def greet(self) -> MailAnswer | None:
         """See `Mail.greet`: connects, encrypts, logs in, and says good-bye."""
@@ -128,6 +166,28 @@ class SmtpMail:
         except (OSError, smtplib.SMTPException) as error:
             return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
         return None
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The connection that some messages share, once there is one."""
+
+    smtp: smtplib.SMTP | None = None
+    #: Whether the server was given the content of the message that goes by it now.
+    offered: bool = False
+
+    def leave(self) -> None:
+        """Say good-bye: good manners only, for every answer stands whatever the server says to QUIT."""
+        if self.smtp is not None:
+            with suppress(OSError, smtplib.SMTPException):
+                self.smtp.quit()
+        self.close()
+
+    def close(self) -> None:
+        """End the connection without a word."""
+        if self.smtp is not None:
+            self.smtp.close()
+            self.smtp = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,15 +238,8 @@ def _addresses(message: EmailMessage, header: str) -> tuple[str, ...]:
     return tuple(address for _, address in found if address)
 
 
-def _hand_over(smtp: smtplib.SMTP, envelope: _Envelope) -> MailAnswer:
-    """Hand a message over; whatever breaks before the final dot leaves nothing behind."""
-    try:
-        refusal = _prepare(smtp, envelope)
-        if refusal is not None:
-            return refusal
-        smtp.send(_dotted(envelope.content))
-    except (OSError, smtplib.SMTPException) as error:
-        return MailAnswer(outcome=Outcome.DEFERRED, code=0, text=type(error).__name__)
+def _answered(smtp: smtplib.SMTP) -> MailAnswer:
+    """Return what a server says to the final dot."""
     try:
         code, text = smtp.getreply()
     except (OSError, smtplib.SMTPException) as error:
@@ -196,7 +249,11 @@ def _hand_over(smtp: smtplib.SMTP, envelope: _Envelope) -> MailAnswer:
 
 
 def _prepare(smtp: smtplib.SMTP, envelope: _Envelope) -> MailAnswer | None:
-    """Say everything up to DATA; return the answer of a server that will not have the message."""
+    """
+    Say everything up to DATA; return the answer of a server that will not have the message.
+
+    EHLO makes it forget what was said of a message before (RFC 5321 §4.1.4).
+    """
     code, text = smtp.ehlo()
     if code >= 400:
         return _answer(Outcome.DEFERRED, code, text)

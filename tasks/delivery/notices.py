@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import text, union
 from sqlmodel import Session, col, select
@@ -14,13 +14,12 @@ from infra.database import now
 from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.services import services
-from tasks.delivery.letters import booked_message, paper_message
-from tasks.delivery.papers import TITLES, paper_of, waits_for_seal
-from tasks.delivery.rules import PATIENCE, after, message_id
-from tasks.delivery.steps import legs_of, open_task
+from tasks.delivery.papers import waits_for_seal
+from tasks.delivery.rules import PATIENCE
+from tasks.delivery.steps import legs_of
 from tasks.delivery.tables import LegRow
-from tasks.dossier.moves import Telling, hold, office_of, tell
-from tasks.dossier.tables import ApplicantRow, DossierRow, NoticeRow, StatusReportRow
+from tasks.dossier.moves import Telling, hold, tell
+from tasks.dossier.tables import DossierRow, NoticeRow, StatusReportRow
 
 #: Notices in these states were not answered for yet.
 OPEN = ("owed", "trying", "awaiting-seal")
@@ -47,76 +46,10 @@ def notices_due(code: str, *, only: str | None = None) -> list[int]:
         ]
 
 
-def send_notice(code: str, notice_id: int) -> str:
-    """
-    Make one owed paper, send it once if there is an address, and return the notice's state.
-
-    The Message-ID is the same over all tries. A server that puts it off is tried again later; what it
-    refuses is left for the counter, because a notice never holds a dossier up.
-    """
-    parts = services()
-    with parts.database.transaction() as session:
-        dossier = hold(session, code)
-        notice = session.get_one(NoticeRow, notice_id)
-        if notice.state not in OPEN:
-            return notice.state
-        if notice.state == "awaiting-seal":
-            notice.attempts = 0  # Those were no tries to send it.
-        # An earlier try died before its answer was written down: what it sent may have arrived.
-        notice.ambiguous += notice.state == "trying"
-        notice.state = "trying"
-        office = office_of(session, dossier.office)
-        applicant = session.get_one(ApplicantRow, code)
-        email = applicant.email
-        notice.attempts += 1
-        session.add(notice)
-    pdf = None if notice.kind == "booked" else paper_of(code, notice)
-    # A notice that names no channel goes by e-mail; one about copies that were sent follows each of them.
-    channel = notice.facts.get("channel", "email")
-    if channel == "portal" and pdf is not None:
-        return _deposit(code, notice, applicant.account, pdf)
-    if channel == "paper":
-        return _end(code, notice_id, "at-counter", "its copy was handed over on paper", None, 0)
-    if not email:
-        return _end(code, notice_id, "at-counter", "no e-mail address", None, 0)
-    errand = message_id(f"{code}/{notice.kind}/{notice.ordinal}/{notice.occasion}", office.mailbox)
-    if pdf is None:
-        starts_at = datetime.fromisoformat(str(notice.facts["starts_at"]))
-        message = booked_message(code=code, office=office, to=email, message_id=errand, starts_at=starts_at)
-    else:
-        message = paper_message(
-            code=code, office=office, to=email, message_id=errand, title=TITLES[notice.kind], pdf=pdf
-        )
-    answer = parts.mail.send(message)
-    doubtful = notice.ambiguous + (answer.outcome == "ambiguous")
-    following = after(answer.outcome, attempts=notice.attempts, ambiguous=doubtful)
-    state = {"accepted": "sent", "refused": "at-counter"}.get(following.state, "owed")
-    if following.wait is None and state == "owed":
-        state = "at-counter"
-    wait = now_plus(following.wait.total_seconds()) if following.wait else None
-    return _end(code, notice_id, state, f"{answer.code} {answer.text}", wait, doubtful)
-
-
 def unanswered(code: str) -> bool:
     """Whether a message was put off because the mail server said nothing at all to its last try."""
     with services().database.transaction() as session:
         return any(n.state == "owed" and n.last_answer.startswith("0 ") for n in _owed(session, code))
-
-
-def _deposit(code: str, notice: NoticeRow, account: str | None, pdf: bytes) -> str:
-    """Put a paper into the applicant's account, which knows it by its id; what is refused goes to the counter."""
-    portal, notice_id = services().portal, notice.id or 0
-    if portal is None or not account:
-        return _end(code, notice_id, "at-counter", "no account that it could go to", None, 0)
-    name = f"{code}-{notice.ordinal}-{notice.kind}.pdf"
-    try:
-        portal.deposit(account=account, deposit_id=f"{code}/{name}", filename=name, content=pdf)
-    except Forbidden as error:
-        return _end(code, notice_id, "at-counter", error.message, None, 0)
-    except Unavailable as error:
-        wait = now_plus(PATIENCE[min(notice.attempts, len(PATIENCE)) - 1].total_seconds())
-        return _end(code, notice_id, "owed", str(error), wait, 0)
-    return _end(code, notice_id, "sent", "deposited", None, 0)
 
 
 def papers_to_seal(code: str) -> list[int]:
@@ -166,11 +99,6 @@ def await_seal(code: str, notice_id: int, cause: str) -> None:
         if first:
             facts: dict[str, Json] = {"notice": notice.kind, "state": "awaiting-seal"}
             tell(session, dossier, Telling(event="notice:awaiting-seal", facts=facts))
-
-
-def now_plus(seconds: float) -> datetime:
-    """Return a moment from now by the office's clock."""
-    return services().clock.now() + timedelta(seconds=seconds)
 
 
 def reports_due(code: str) -> bool:
@@ -317,30 +245,3 @@ def _owed(session: Session, code: str) -> list[NoticeRow]:
     """Return a dossier's owed messages in the order in which they arose."""
     query = select(NoticeRow).where(NoticeRow.dossier == code, col(NoticeRow.state).in_(OPEN))
     return list(session.exec(query.order_by(col(NoticeRow.id))))
-
-
-def _end(
-    code: str, notice_id: int, state: str, answer: str, next_try: datetime | None, ambiguous: int
-) -> str:
-    """Write down how a try ended."""
-    with services().database.transaction() as session:
-        dossier = hold(session, code)
-        notice = session.get_one(NoticeRow, notice_id)
-        notice.state = state
-        notice.last_answer = answer[:300]
-        notice.next_try_at = next_try
-        notice.ambiguous = ambiguous
-        notice.ended_at = now(session) if state != "owed" else None
-        session.add(notice)
-        if state == "at-counter" and notice.kind in HANDED_OVER:
-            open_task(
-                session,
-                code,
-                f"paper-{notice.kind}",
-                f"hand the paper over or reach the applicant ({TITLES[notice.kind]})",
-            )
-        facts: dict[str, Json] = {"notice": notice.kind, "state": state}
-        tell(
-            session, dossier, Telling(event=f"notice:{'put-off' if state == 'owed' else state}", facts=facts)
-        )
-        return state

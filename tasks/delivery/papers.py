@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlmodel import Session
 
+from infra.object_store import Stored
 from infra.pdf.fields import FieldPlace, place_fields
+from infra.reading import ask_together, rows_of
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import hold, office_of, originals_of, procedure_of
+from tasks.dossier.moves import hold, hold_these, office_of, originals_of, procedure_of
 from tasks.dossier.moves import look as look_at
 from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.papers import PAPER_FIELD, UNSEALED, Paper, find, keep, read, store_content
@@ -73,11 +78,67 @@ def paper_of(code: str, notice: NoticeRow) -> bytes:
         return read(unsealed_paper(code, notice))
     if row is not None:
         return read(row)
-    stored = store_content(pdf or b"", "application/pdf")
-    with parts.database.transaction() as session:
+    return _kept(code, paper, pdf or b"")
+
+
+def papers_of(owed: Sequence[NoticeRow]) -> dict[int, bytes]:
+    """
+    Return the PDFs of those papers, by notice, that are made now; they are of several dossiers, and kept.
+
+    What is there already, or waits for the agency's signature, is not among them. What cannot be made is left to
+    `paper_of`, which says why.
+    """
+    moment = services().clock.now()
+
+    def begin() -> dict[int, Callable[[], bytes]]:
+        with services().database.transaction() as session:
+            ask_together(session, {notice.dossier for notice in owed})
+        found: dict[int, Callable[[], bytes]] = {}
+        for notice in owed:
+            with suppress(Exception):
+                work = _to_make(notice, moment)
+                found |= {notice.id or 0: work} if work is not None else {}
+        return found
+
+    to_make = services().database.as_one(begin)
+    made: dict[int, bytes] = {}
+    for number, work in to_make.items():
+        with suppress(Exception):
+            made[number] = work()
+    stored = {number: store_content(pdf, "application/pdf") for number, pdf in made.items()}
+
+    def keep_all() -> dict[int, bool]:
+        with services().database.transaction() as session:
+            hold_these(session, {notice.dossier for notice in owed if notice.id in stored})
+        return {n.id: _keep_first(n, stored[n.id]) for n in owed if n.id is not None and n.id in stored}
+
+    ours = services().database.as_one(keep_all)
+    return {number: pdf for number, pdf in made.items() if ours[number]}
+
+
+def _to_make(notice: NoticeRow, moment: datetime) -> Callable[[], bytes] | None:
+    """Return what makes a paper of what is read now, where nobody made it and the agency need not sign it."""
+    with services().database.transaction() as session:
+        if find(session, _named(notice.dossier, notice)) or _is_sealed_kind(session, notice.dossier, notice):
+            return None
+        return _Maker(session, notice.dossier, moment).prepared(notice)
+
+
+def _keep_first(notice: NoticeRow, stored: Stored) -> bool:
+    """Keep a paper that was stored, unless somebody kept one; return whether it is this one that is kept."""
+    with services().database.transaction() as session:
+        paper = _named(notice.dossier, notice)
+        row = find(session, paper) or keep(session, paper, stored)
+        return row.sha256 == stored.sha256
+
+
+def _kept(code: str, paper: Paper, pdf: bytes) -> bytes:
+    """Store and keep a paper, and return the bytes that are kept: another's, if that one was first."""
+    stored = store_content(pdf, "application/pdf")
+    with services().database.transaction() as session:
         hold(session, code)  # Whoever else makes the same paper now waits, and finds it.
         row = find(session, paper) or keep(session, paper, stored)
-    return read(row)
+    return pdf if row.sha256 == stored.sha256 else read(row)
 
 
 def waits_for_seal(session: Session, notice: NoticeRow) -> bool:
@@ -141,13 +202,18 @@ class _Maker:
         self.office: OfficeData = office_of(session, self.dossier.office)
         self.procedure: Procedure = procedure_of(session, self.dossier)
         self.originals: list[OriginalRow] = originals_of(session, code)
-        self.person: ApplicantRow = session.get_one(ApplicantRow, code)
+        (self.person,) = rows_of(session, ApplicantRow, dossier=code)
 
     def make(self, notice: NoticeRow) -> bytes:
         """Return the PDF of one paper."""
+        return self.prepared(notice)()
+
+    def prepared(self, notice: NoticeRow) -> Callable[[], bytes]:
+        """Return what sets one paper of what was read here; it asks no database."""
         if notice.kind == "receipt":
-            return receipt(self._receipt(notice))
-        return letter(_LETTERS[notice.kind] if notice.ordinal else self._kind(notice), self._letter(notice))
+            return partial(receipt, self._receipt(notice))
+        kind = _LETTERS[notice.kind] if notice.ordinal else self._kind(notice)
+        return partial(letter, kind, self._letter(notice))
 
     def _kind(self, notice: NoticeRow) -> LetterKind:
         """Return which letter it is; a declined dossier is refused as a whole (form 03)."""

@@ -287,6 +287,9 @@ class _Mail:
         answer: MailAnswer = self.real.send(message)
         return answer
 
+    def connected(self) -> Any:
+        return self.real.connected()
+
 
 def test_a_mail_server_that_is_away_pauses_the_batch_which_goes_on_when_it_is_back(
     world: World, batches: ModuleType

@@ -15,7 +15,7 @@ from typing import Any
 def without_idempotency() -> None:
     """Let every try of a delivery have an id of its own, so that the other side cannot know it again."""
     from infra.portal.http import HttpPortal
-    from tasks.delivery import notices, steps
+    from tasks.delivery import sending, steps
 
     plain = HttpPortal.deposit
 
@@ -23,7 +23,7 @@ def without_idempotency() -> None:
         return plain(self, deposit_id=f"{deposit_id}/{secrets.token_hex(4)}", **named)
 
     HttpPortal.deposit = deposit  # type: ignore[method-assign, assignment]
-    for module in (notices, steps):
+    for module in (sending, steps):
         module.message_id = lambda _errand, _mailbox: f"<{secrets.token_hex(8)}@twin>"  # type: ignore[attr-defined]
 
 
