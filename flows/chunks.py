@@ -131,6 +131,7 @@ class _Chunk:
             if not codes:
                 continue
             carried, fault = await self._carry_block(row, codes)
+            gc.collect()  # What reads documents refers to itself, and would hold them for hundreds of dossiers.
             outcomes = self._put_off(carried)
             if outcomes and not await asyncio.to_thread(records.keep_outcomes, self._lease, outcomes):
                 return False  # Another worker has the chunk by now.
