@@ -21,7 +21,7 @@ from tasks.delivery.notices import HANDED_OVER, OPEN
 from tasks.delivery.papers import TITLES, paper_of, papers_of
 from tasks.delivery.rules import PATIENCE, after, message_id
 from tasks.delivery.steps import open_task
-from tasks.dossier.moves import Telling, hold, office_of, tell
+from tasks.dossier.moves import Telling, hold, hold_these, office_of, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.tables import ApplicantRow, NoticeRow
 
@@ -97,6 +97,8 @@ def _turn(ended: _End | None, code: str, number: int) -> tuple[str, _Try | str |
     """Write down at once how one try ended and that the next begins; return the first's state, and the next."""
 
     def write() -> tuple[str, _Try | str | Exception]:
+        with services().database.transaction() as session:
+            hold_these(session, {code} if ended is None else {code, ended.code})
         state = _end(ended) if ended is not None else ""
         try:
             return state, _begin(code, number)
