@@ -182,9 +182,7 @@ def intend_after(
                 number=row.tries,
                 stored=stored,
                 decision=decision,
-                last=signer.role == "agency"
-                and procedure.evidence.release == "B"
-                and not foreign_in(session, original),
+                last=_is_last(session, original, procedure, signer),
             )
     raise refusal
 
