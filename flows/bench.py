@@ -42,7 +42,8 @@ from tasks.batches import records
 from tasks.batches.rules import Kind
 from tasks.certification.manifests import OrderLine
 from tasks.certification.ordering import Order, examine_rows, place_order
-from tasks.dossier.moves import Actor, office_of, person
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor, person
 from tasks.dossier.opening import Applicant
 from tasks.dossier.procedures import SHIPPED
 from tasks.signing.acts import write_list

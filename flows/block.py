@@ -12,7 +12,7 @@ from infra.reading import ask_together
 from infra.services import services
 from tasks.batches.faults import Fault, fault_of
 from tasks.batches.rules import Kind
-from tasks.dossier.moves import hold_these
+from tasks.dossier.looking import hold_these
 from tasks.dossier.outbox import Lease
 
 log = logging.getLogger("hoso.blocks")

@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 
 from flows.block import Block, Stopped
+from flows.block_ends import settle
 from flows.block_reports import report_all
-from flows.errands import owner, wake_all
-from flows.standing import BROKEN, NEEDS_ATTENTION
-from infra.errors import Forbidden, HosoError, Unavailable
+from flows.errands import owner
+from infra.errors import HosoError, Unavailable
 from infra.object_store import Stored
 from infra.services import services
 from tasks.archival import package as packing
@@ -32,9 +31,10 @@ from tasks.batches.records import Outcome, stages_of
 from tasks.batches.rules import Kind, Result
 from tasks.certification import results
 from tasks.certification import steps as certification
+from tasks.delivery import legs
 from tasks.delivery import steps as delivery
 from tasks.dossier import outbox
-from tasks.dossier.lifecycle import ENDED, Stage, Standing
+from tasks.dossier.lifecycle import Standing
 from tasks.dossier.outbox import Lease
 from tasks.dossier.waiting import originals_at
 from tasks.evidence.steps import is_wanting, lift_for_archive, lift_for_release
@@ -44,10 +44,6 @@ from tasks.signing.steps import validate
 from tasks.signing.together import Wanted, sign_together
 
 log = logging.getLogger("hoso.blocks")
-
-#: Stages at which nothing follows without a person or the night, so that what was asked is done.
-_AT_REST = {str(stage) for stage in (Stage.AWAITING_SIGNATURE, Stage.RETURNED, *ENDED)}
-
 
 #: Originals that are sealed together: their intents are committed at once, and what is kept at once.
 _SEALED_TOGETHER = 16
@@ -79,7 +75,7 @@ def carry_block(kind: Kind, office: str, codes: Sequence[str]) -> tuple[list[Out
             block.fault = stop.fault
         except Unavailable as error:
             block.fault = fault_of(error)
-        outcomes = _settle(block, before, seen)
+        outcomes = settle(block, before, seen)
     outcomes += [Outcome(code=c, result=Result.ELSEWHERE) for c in codes if c not in leases]
     return outcomes, block.fault
 
@@ -185,14 +181,14 @@ def _return(block: Block, _office: str) -> None:
     due: dict[str, list[str]] = {}
 
     def begin(code: str) -> None:
-        delivery.open_legs(code)
+        legs.open_legs(code)
         delivery.publish(code)
-        due[code] = delivery.legs_due(code)
+        due[code] = legs.legs_due(code)
 
     block.together(begin, held=True)
     with services().mail.connected():
         fault = _try_legs(block, due)
-    block.together(delivery.finish_return, held=True)
+    block.together(legs.finish_return, held=True)
     if fault is not None:
         raise Stopped(fault)
 
@@ -204,7 +200,7 @@ def _try_legs(block: Block, due: Mapping[str, Sequence[str]]) -> Fault | None:
         with block.judged(code):
             for channel in due[code]:
                 ends += [delivery.deliver(code, channel)]
-        if "deferred" in ends and delivery.unanswered(code):
+        if "deferred" in ends and legs.unanswered(code):
             block.waiting.add(code)
             return fault_of(MailAway("the mail server, or the portal, does not answer"))
     return None
@@ -294,62 +290,3 @@ def _look_again(block: Block) -> None:
 
     block.together(look)
     _issue_copies(block, anew)
-
-
-def _settle(block: Block, before: Mapping[str, str], seen: Mapping[str, int]) -> list[Outcome]:
-    """Give every dossier back, and return what became of those that are done with; in one transaction."""
-    after = stages_of(list(block.leases))
-    wakes = wake_all(list(block.leases))
-    outcomes: list[Outcome] = []
-    ended: list[tuple[Lease, int, datetime | None]] = []
-    with services().database.together():
-        for code, lease in block.leases.items():
-            error = block.errors.get(code)
-            moved = before[code] != after[code]
-            if error is not None:
-                _put_off(lease, error, wakes.get(code))
-                if fault_of(error) is None:
-                    outcomes.append(Outcome(code=code, result=Result.SET_ASIDE, cause=cause_of(error)))
-            elif block.fault is not None and not moved and code not in block.waiting:
-                outbox.give_back(lease)
-            else:
-                at_rest = after[code] in _AT_REST and block.fault is None
-                ended.append((lease, seen[code] if at_rest else lease.asked, wakes.get(code)))
-                result, cause = _came_to(block.kind, after[code], moved=moved)
-                outcomes.append(Outcome(code=code, result=result, cause=cause))
-        outbox.finish_these(ended)
-    return outcomes
-
-
-#: Where each part of a life leads.
-_GOALS = {
-    Kind.CERTIFICATION: Stage.AWAITING_SIGNATURE,
-    Kind.SEALING: Stage.SIGNED,
-    Kind.DELIVERY: Stage.RETURNED,
-    Kind.ARCHIVAL: Stage.ARCHIVED,
-}
-
-
-def _came_to(kind: Kind, stage: str, *, moved: bool) -> tuple[Result, str]:
-    """Return the result of a dossier that nothing went wrong with, and why it did not move."""
-    if moved:
-        return Result.DONE, ""
-    if stage == _GOALS[kind]:
-        return Result.ELSEWHERE, ""  # Somebody was here between the plan and now.
-    if stage == Stage.SIGNED:
-        return (
-            Result.WAITING,
-            "its return has not ended: a mail server asked for patience, or a counter has it",
-        )
-    return Result.WAITING, f"it stands at {stage}"
-
-
-def _put_off(lease: Lease, error: Exception, wake: datetime | None) -> None:
-    """Write down why a dossier could not be carried on, as the single life does."""
-    if isinstance(error, Unavailable):
-        outbox.postpone(lease, cause_of(error))
-    elif isinstance(error, Forbidden):
-        outbox.postpone(lease, f"{NEEDS_ATTENTION}{error}", give_up=True, wake_at=wake)
-    else:
-        cause = f"{BROKEN}{type(error).__name__}: {cause_of(error)}"
-        outbox.postpone(lease, cause, give_up=True, wake_at=wake)

@@ -6,7 +6,7 @@ import asyncio
 
 from flows.running import Aside, step
 from flows.sealing import seal_paper
-from tasks.delivery import notices, sending, steps
+from tasks.delivery import legs, notices, sending, steps
 
 deliver = step(steps.deliver, name="deliver", run_name="deliver by {channel}")
 send_notice = step(sending.send_notice, name="send-notice", run_name="send notice {notice_id}")
@@ -16,13 +16,13 @@ report_status = step(notices.report_status, name="report-status", run_name="repo
 
 async def delivery(code: str) -> None:
     """Publish what is public, try every leg that is due, and close the return when all legs have ended."""
-    await asyncio.to_thread(steps.open_legs, code)
+    await asyncio.to_thread(legs.open_legs, code)
     await asyncio.to_thread(steps.publish, code)
     aside = Aside()
-    for channel in await asyncio.to_thread(steps.legs_due, code):
+    for channel in await asyncio.to_thread(legs.legs_due, code):
         with aside:
             await deliver(code, channel)
-    await asyncio.to_thread(steps.finish_return, code)
+    await asyncio.to_thread(legs.finish_return, code)
     aside.settle()
 
 

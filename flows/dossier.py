@@ -33,7 +33,7 @@ from flows.signing import signing
 from flows.standing import waiting
 from infra.services import services
 from tasks.dossier import outbox
-from tasks.dossier.moves import look
+from tasks.dossier.looking import look
 
 #: The life, in order. Nothing else says what follows what.
 LIFE: tuple[Callable[[str], Awaitable[None]], ...] = (

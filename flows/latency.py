@@ -30,7 +30,7 @@ from infra.errors import Broken
 from infra.services import services
 from infra.stack.sample_scans import make_scans
 from tasks.appointment.rules import next_slot
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 
 #: Seconds after which what should follow is missed.
 _PATIENCE = 60.0

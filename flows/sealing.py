@@ -6,7 +6,7 @@ from infra.errors import Forbidden, Unavailable
 from infra.services import services
 from tasks.delivery.notices import await_seal
 from tasks.delivery.papers import unsealed_paper, waits_for_seal
-from tasks.dossier.moves import look
+from tasks.dossier.looking import look
 from tasks.dossier.tables import NoticeRow
 from tasks.signing import steps
 from tasks.signing.keys import seal_of

@@ -9,11 +9,11 @@ from sqlmodel import Session, col, select
 
 from infra.services import services
 from tasks.archival.covering import awaits_checkpoint
-from tasks.delivery.steps import legs_of
+from tasks.delivery.legs import legs_of
 from tasks.dossier import outbox
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import ENDED, Stage
-from tasks.dossier.moves import look
+from tasks.dossier.looking import look
 from tasks.dossier.tables import CounterTaskRow, DossierRow, NoticeRow, OutboxRow
 from tasks.dossier.waiting import frozen_at, results_awaited
 

@@ -13,7 +13,8 @@ from flows.standing import Waiting
 from infra.history.recording import contents_of, entries
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, look
+from tasks.dossier.looking import look
+from tasks.dossier.moves import Actor
 from tasks.people.tables import PersonRow
 
 

@@ -60,7 +60,8 @@ from tasks.certificates.tables import CertificateRow
 from tasks.certification.receiving import Receipt, receive_walk_in
 from tasks.certification.scanning import Presented
 from tasks.certification.steps import issue_copy, originals_to_number, reserve_number
-from tasks.dossier.moves import Actor, look, office_of, originals_of, person
+from tasks.dossier.looking import look, office_of, originals_of
+from tasks.dossier.moves import Actor, person
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening
 from tasks.dossier.tables import DossierRow, OfficeRow, OriginalRow

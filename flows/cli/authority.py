@@ -16,7 +16,7 @@ from tasks.authority.records import OnRecord, may_sign, read_records
 from tasks.authority.values import Basis, Decision, Holding, Mandate, last_second, wall
 from tasks.certificates.leaving import compare_with_people
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import office_of, procedure_on
+from tasks.dossier.looking import office_of, procedure_on
 from tasks.dossier.posts import first_moment, moment_after
 from tasks.people.acting import acting
 from tasks.people.desk import logged_in

@@ -17,7 +17,7 @@ from infra.services import services
 from tasks.appointment import acts
 from tasks.appointment.rules import next_slot
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.dossier.opening import Opening
 from tasks.people.desk import logged_in
 

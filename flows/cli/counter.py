@@ -18,7 +18,8 @@ from tasks.certification import examining, receiving
 from tasks.certification.receiving import Receipt
 from tasks.certification.scanning import Presented
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, look
+from tasks.dossier.looking import look
+from tasks.dossier.moves import Actor
 from tasks.dossier.opening import Opening
 from tasks.dossier.tables import DossierRow
 from tasks.people.desk import logged_in

@@ -8,7 +8,7 @@ from flows.cli import app
 from flows.cli.printing import AsJson, say, show
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import look
+from tasks.dossier.looking import look
 from tasks.people.acting import acting_on
 from tasks.people.desk import logged_in
 from tasks.signing.explaining import explain

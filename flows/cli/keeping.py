@@ -16,7 +16,7 @@ from flows.cli.private import Why, words
 from infra.errors import Broken
 from infra.services import services
 from tasks.dossier import holds
-from tasks.dossier.moves import hold
+from tasks.dossier.looking import hold
 from tasks.people.acting import acting_on
 from tasks.people.desk import logged_in
 

@@ -16,12 +16,13 @@ from infra.services import services
 from tasks.archival.tables import ArchivedObjectRow
 from tasks.certification.tables import PaymentRow
 from tasks.delivery.copies import copies_of
-from tasks.delivery.steps import legs_of
+from tasks.delivery.legs import legs_of
 from tasks.delivery.tables import PublicationRow
 from tasks.dossier.calendar import local
 from tasks.dossier.holds import hold_on
+from tasks.dossier.looking import look, originals_of
 from tasks.dossier.maintenance import maintenance_now
-from tasks.dossier.moves import Actor, Telling, look, originals_of, tell
+from tasks.dossier.moves import Actor, Telling, tell
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
 from tasks.dossier.tables import (

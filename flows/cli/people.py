@@ -18,7 +18,8 @@ from infra.private_file import write_private
 from infra.services import services
 from tasks.certificates.leaving import compare_with_people
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, look, office_of
+from tasks.dossier.looking import look, office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.offices import Role
 from tasks.people import persons
 from tasks.people.acting import acting, scope

@@ -15,7 +15,8 @@ from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
 from tasks.delivery import acts
-from tasks.dossier.moves import Telling, look, originals_of, tell
+from tasks.dossier.looking import look, originals_of
+from tasks.dossier.moves import Telling, tell
 from tasks.dossier.tables import NoticeRow
 from tasks.people.acting import acting_on
 from tasks.people.desk import logged_in

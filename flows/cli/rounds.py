@@ -16,7 +16,8 @@ from infra.errors import Forbidden
 from infra.services import services
 from infra.sheets import read_rows
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.people.acting import acting
 from tasks.people.desk import logged_in
 from tasks.registration import answers, rounds

@@ -15,17 +15,8 @@ from tasks.appointment.rules import check_slot
 from tasks.appointment.tables import AppointmentRow
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import (
-    SYSTEM,
-    Actor,
-    Telling,
-    ask_to_continue,
-    hold,
-    move_to,
-    office_of,
-    owe_notice,
-    tell,
-)
+from tasks.dossier.looking import hold, office_of
+from tasks.dossier.moves import SYSTEM, Actor, Telling, ask_to_continue, move_to, owe_notice, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Opened, Opening, answered_before, open_dossier
 from tasks.dossier.tables import DossierRow, NoticeRow

@@ -7,7 +7,7 @@ from sqlmodel import select
 from infra.services import services
 from tasks.appointment.tables import AppointmentRow
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import hold
+from tasks.dossier.looking import hold
 
 
 def keep_seat(code: str) -> bool:

@@ -28,7 +28,8 @@ from tasks.archival.rules import package_id
 from tasks.archival.tables import ArchivedObjectRow, PackageRow
 from tasks.dossier.holds import hold_on
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import Actor, Telling, hold, look, office_of, procedure_of, tell
+from tasks.dossier.looking import hold, look, office_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, tell
 from tasks.dossier.tables import DossierRow
 from tasks.people.acting import acting
 

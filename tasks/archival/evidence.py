@@ -26,7 +26,8 @@ from infra.services import services
 from tasks.archival.checkpoints import verifier
 from tasks.archival.holdings import documents_in, packages_of
 from tasks.archival.package import as_json
-from tasks.dossier.moves import Actor, Telling, hold, tell
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import Actor, Telling, tell
 from tasks.people.acting import acting_on
 
 #: Files of the package that go into the evidence as they are.

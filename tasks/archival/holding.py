@@ -9,7 +9,8 @@ from infra.history import Json
 from infra.services import services
 from tasks.archival.tables import ArchivedObjectRow
 from tasks.dossier.holds import hold_on
-from tasks.dossier.moves import Telling, hold, tell
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import Telling, tell
 
 
 def _unlike(session: Session, code: str) -> tuple[bool, list[ArchivedObjectRow]]:

@@ -24,7 +24,7 @@ from tasks.archival.terms import read_terms
 from tasks.archival.timeline import as_page, timeline
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Stage, Standing
-from tasks.dossier.moves import hold, look, office_of, originals_of, procedure_of
+from tasks.dossier.looking import hold, look, office_of, originals_of, procedure_of
 from tasks.dossier.papers import UNSEALED, read, sha256_of
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released

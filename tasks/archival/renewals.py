@@ -21,7 +21,8 @@ from tasks.archival.rules import package_id, renewal_id
 from tasks.archival.steps import ARCHIVE_ROOT, lay_down, store_is_safe
 from tasks.archival.tables import ArchivedObjectRow, PackageRow
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import Telling, hold, look, tell
+from tasks.dossier.looking import hold, look
+from tasks.dossier.moves import Telling, tell
 from tasks.dossier.papers import finished, read
 from tasks.dossier.tables import DocumentRow
 

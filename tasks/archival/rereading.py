@@ -22,7 +22,8 @@ from infra.object_store import Absent, ObjectStore
 from infra.services import services
 from tasks.archival.fixity_tables import FixityReadRow
 from tasks.archival.rules import Compared, Expected, differences
-from tasks.dossier.moves import SYSTEM, Telling, hold, tell
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import SYSTEM, Telling, tell
 
 #: How many objects are read at once: most of reading a small one is waiting.
 _AT_ONCE = 8

@@ -24,18 +24,8 @@ from tasks.archival.package import Package, gather, render, rendered_once
 from tasks.archival.rules import package_id
 from tasks.archival.tables import ArchivedObjectRow, PackageRow
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import (
-    SYSTEM,
-    Actor,
-    Telling,
-    ask_to_continue,
-    hold,
-    look,
-    move_to,
-    office_of,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.looking import hold, look, office_of, procedure_of
+from tasks.dossier.moves import SYSTEM, Actor, Telling, ask_to_continue, move_to, tell
 from tasks.dossier.tables import DossierRow
 from tasks.people.acting import acting_on, scope
 

@@ -18,7 +18,8 @@ from tasks.authority.giving import check_holding, check_mandate
 from tasks.authority.records import person_hash, read_records
 from tasks.authority.tables import HoldingEndRow, HoldingRow, MandateEndRow, MandateRow
 from tasks.authority.values import Holding, Mandate, Records, last_second, wall
-from tasks.dossier.moves import Actor, ask_to_continue, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor, ask_to_continue
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.posts import moment_after
 from tasks.dossier.tables import OfficeRow, ProcedureRow

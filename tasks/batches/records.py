@@ -25,7 +25,8 @@ from infra.services import services
 from tasks.batches.faults import Fault
 from tasks.batches.rules import FROM, MAY_BE_RETRIED, Kind, Result
 from tasks.batches.tables import BatchChunkRow, BatchDossierRow, BatchRow
-from tasks.dossier.moves import SYSTEM, Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import SYSTEM, Actor
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.tables import DossierRow, OfficeRow
 

@@ -17,7 +17,8 @@ from tasks.certificates.lifecycle import LIVING, CertificateState
 from tasks.certificates.records import policy, tell_of
 from tasks.certificates.tables import CertificateRow, RevocationTaskRow
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import SYSTEM, Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import SYSTEM, Actor
 from tasks.people.persons import held, works_here
 
 

@@ -17,7 +17,8 @@ from tasks.certificates.policy import CertificatePolicy, read_policy
 from tasks.certificates.reading import CertificateFacts
 from tasks.certificates.rules import Holder
 from tasks.certificates.tables import CertificateRow, TokenRow
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.people.persons import works_here
 
 #: What commands call the agency as a holder.

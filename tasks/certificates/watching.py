@@ -19,7 +19,8 @@ from tasks.certificates.records import SEAL, become, policy, tell_of
 from tasks.certificates.rules import warning_due
 from tasks.certificates.tables import CertificateRow, RevocationTaskRow
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import SYSTEM, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import SYSTEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,18 +17,8 @@ from infra.history import Json
 from infra.services import services
 from tasks.certification.scanning import Presented, keep_scan, scan_original
 from tasks.dossier.lifecycle import ENDED, Stage, Standing
-from tasks.dossier.moves import (
-    Actor,
-    Telling,
-    follow,
-    hold,
-    look,
-    move_to,
-    original_of,
-    originals_of,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.looking import hold, look, original_of, originals_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, follow, move_to, tell
 from tasks.dossier.opening import Applicant, check_applicant
 from tasks.dossier.routes import approvals
 from tasks.dossier.tables import ApplicantRow, DossierRow, OriginalRow

@@ -11,20 +11,8 @@ from infra.services import services
 from tasks.certification.scanning import Presented, keep_scan, scan_original
 from tasks.certification.tables import PaymentRow
 from tasks.dossier.lifecycle import GONE, Stage, Standing
-from tasks.dossier.moves import (
-    Actor,
-    Telling,
-    come_back,
-    follow,
-    hold,
-    look,
-    move_to,
-    original_of,
-    originals_of,
-    owe_notice,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.looking import hold, look, original_of, originals_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, come_back, follow, move_to, owe_notice, tell
 from tasks.dossier.refusals import REFUSAL_TEXT, Refusal
 from tasks.dossier.register import void_number
 from tasks.dossier.routes import approvals

@@ -31,7 +31,8 @@ from tasks.certification.scanning import Presented, Scanned, scan_original
 from tasks.certification.tables import BulkOrderRow, OrderedOriginalRow
 from tasks.dossier.calendar import local
 from tasks.dossier.deadlines import check_extension
-from tasks.dossier.moves import Actor, office_of, procedure_on
+from tasks.dossier.looking import office_of, procedure_on
+from tasks.dossier.moves import Actor
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.opening import Applicant, Opening, all_answered_before, check_applicant, open_dossiers
 from tasks.dossier.outbox import leave_to_batches

@@ -20,19 +20,8 @@ from tasks.certification.tables import PaymentRow
 from tasks.dossier.calendar import local
 from tasks.dossier.deadlines import check_extension, due_at
 from tasks.dossier.lifecycle import Stage, Standing
-from tasks.dossier.moves import (
-    Actor,
-    Telling,
-    come_back,
-    hold,
-    look,
-    move_to,
-    office_of,
-    originals_of,
-    owe_notice,
-    procedure_of,
-    procedure_on,
-)
+from tasks.dossier.looking import hold, look, office_of, originals_of, procedure_of, procedure_on
+from tasks.dossier.moves import Actor, Telling, come_back, move_to, owe_notice
 from tasks.dossier.opening import Opened, Opening, answered_before, open_dossier
 from tasks.dossier.papers import Paper, keep_first
 from tasks.dossier.procedures import Procedure

@@ -19,18 +19,8 @@ from infra.services import services
 from tasks.certification.rules import result_faults
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Stage, Standing
-from tasks.dossier.moves import (
-    Actor,
-    Telling,
-    follow,
-    hold,
-    look,
-    move_to,
-    office_of,
-    original_of,
-    originals_of,
-    procedure_of,
-)
+from tasks.dossier.looking import hold, look, office_of, original_of, originals_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, follow, move_to
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import Paper, keep, newest, read, store_content
 from tasks.dossier.procedures import Procedure, SignatureStep

@@ -7,7 +7,8 @@ from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import Actor, Telling, follow, hold, original_of, procedure_of
+from tasks.dossier.looking import hold, original_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, follow
 from tasks.dossier.routes import DroppedStepRow, approvals, route_of
 from tasks.people.acting import acting_on
 

@@ -20,17 +20,8 @@ from tasks.authority.values import NoAuthority
 from tasks.certification.addressing import Addressed, NobodyMaySign, address_fields, as_printed
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import PAUSED, Stage, Standing
-from tasks.dossier.moves import (
-    Telling,
-    follow,
-    hold,
-    look,
-    office_of,
-    original_of,
-    originals_of,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.looking import hold, look, office_of, original_of, originals_of, procedure_of
+from tasks.dossier.moves import Telling, follow, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import Paper, all_of, keep, read, store_content
 from tasks.dossier.procedures import SignatureStep

@@ -11,10 +11,11 @@ from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
 from tasks.delivery.copies import files_of, list_copies
-from tasks.delivery.steps import DELIVERED, HAND_OVER, legs_of, open_task, valid_originals
+from tasks.delivery.legs import DELIVERED, HAND_OVER, legs_of, open_task, valid_originals
 from tasks.delivery.tables import LegRow
 from tasks.dossier.lifecycle import ISSUED, Stage
-from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, procedure_of, tell
+from tasks.dossier.looking import hold, procedure_of
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, tell
 from tasks.dossier.procedures import check_channels
 from tasks.dossier.releases import released
 from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DossierRow

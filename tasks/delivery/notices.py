@@ -14,11 +14,12 @@ from infra.database import now
 from infra.errors import Forbidden, Unavailable
 from infra.history import Json
 from infra.services import services
+from tasks.delivery.legs import legs_of
 from tasks.delivery.papers import waits_for_seal
 from tasks.delivery.rules import PATIENCE
-from tasks.delivery.steps import legs_of
 from tasks.delivery.tables import LegRow
-from tasks.dossier.moves import Telling, hold, tell
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import Telling, tell
 from tasks.dossier.tables import DossierRow, NoticeRow, StatusReportRow
 
 #: Notices in these states were not answered for yet.

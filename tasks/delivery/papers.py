@@ -15,8 +15,8 @@ from infra.pdf.fields import FieldPlace, place_fields
 from infra.reading import ask_together, rows_of
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import hold, hold_these, office_of, originals_of, procedure_of
-from tasks.dossier.moves import look as look_at
+from tasks.dossier.looking import hold, hold_these, office_of, originals_of, procedure_of
+from tasks.dossier.looking import look as look_at
 from tasks.dossier.offices import OfficeData, Officer
 from tasks.dossier.papers import PAPER_FIELD, UNSEALED, Paper, find, keep, read, store_content
 from tasks.dossier.procedures import Procedure

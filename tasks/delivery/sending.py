@@ -16,12 +16,13 @@ from infra.database import now
 from infra.errors import Forbidden, HosoError, Unavailable
 from infra.history import Json
 from infra.services import services
+from tasks.delivery.legs import open_task
 from tasks.delivery.letters import booked_message, paper_message
 from tasks.delivery.notices import HANDED_OVER, OPEN
 from tasks.delivery.papers import TITLES, paper_of, papers_of
 from tasks.delivery.rules import PATIENCE, after, message_id
-from tasks.delivery.steps import open_task
-from tasks.dossier.moves import Telling, hold, hold_these, office_of, tell
+from tasks.dossier.looking import hold, hold_these, office_of
+from tasks.dossier.moves import Telling, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.tables import ApplicantRow, NoticeRow
 

@@ -1,11 +1,9 @@
-"""Returning a result: one leg a channel, each with its own tries, until every leg has ended."""
+"""Returning a result: each try of a leg, with its intent before and its end after; and publishing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from email.message import EmailMessage
-
-from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Forbidden, Unavailable
@@ -13,36 +11,21 @@ from infra.history import Json
 from infra.mail import Outcome
 from infra.services import services
 from tasks.delivery.copies import SentFile, files_of, list_copies
+from tasks.delivery.legs import fall_back, valid_originals
 from tasks.delivery.letters import NOTE, result_message
 from tasks.delivery.rules import Next, after, message_id
 from tasks.delivery.tables import LegRow, PublicationRow
-from tasks.dossier.lifecycle import Stage, Standing
-from tasks.dossier.moves import (
-    Telling,
-    ask_to_continue,
-    hold,
-    look,
-    move_to,
-    office_of,
-    originals_of,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.lifecycle import Stage
+from tasks.dossier.looking import hold, office_of, procedure_of
+from tasks.dossier.moves import Telling, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import read
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released
-from tasks.dossier.tables import ApplicantRow, CounterTaskRow, DossierRow, OriginalRow
-
-#: Legs that ended in one of these states brought the result to the applicant.
-DELIVERED = frozenset({"accepted", "collected", "confirmed"})
-
+from tasks.dossier.tables import ApplicantRow
 
 #: How the copies of a try are listed, by how it ended; what was refused reached nobody.
 _ARRIVED = {"accepted": "accepted", "ambiguous": "in doubt"}
-
-#: What a clerk has to do for a paper leg.
-HAND_OVER = "the applicant collects the paper at the counter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,33 +42,6 @@ class _Errand:
     certified: bool
     files: tuple[tuple[str, bytes], ...]
     sent: tuple[SentFile, ...]
-
-
-def open_legs(code: str) -> bool:
-    """Open one leg for each channel that the applicant chose; opening them again changes nothing."""
-    with services().database.transaction() as session:
-        dossier = hold(session, code)
-        if dossier.stage != Stage.SIGNED or legs_of(session, code) or not valid_originals(session, code):
-            return False
-        for channel in dossier.channels:
-            _open_leg(session, dossier, channel)
-        return True
-
-
-def legs_due(code: str) -> list[str]:
-    """Return the channels whose leg can be tried now."""
-    with services().database.transaction() as session:
-        moment = now(session)
-        if not valid_originals(session, code):
-            return []  # What was taken back meanwhile goes to nobody.
-        return [
-            leg.channel
-            for leg in legs_of(session, code)
-            if leg.ended_at is None
-            and leg.channel != "paper"
-            and leg.state in ("queued", "trying", "deferred", "ambiguous")
-            and (leg.next_try_at is None or leg.next_try_at <= moment)
-        ]
 
 
 def deliver(code: str, channel: str) -> str:
@@ -129,72 +85,6 @@ def publish(code: str) -> bool:
         if fresh:
             tell(session, dossier, Telling(event="result:published"))
         return fresh
-
-
-def finish_return(code: str) -> bool:
-    """
-    Call a dossier returned when every leg has ended and one of them well; return whether it is now.
-
-    Where every result was taken back before it reached anybody, nothing is left to return.
-    """
-    with services().database.transaction() as session:
-        dossier = hold(session, code)
-        legs = legs_of(session, code)
-        if dossier.stage != Stage.SIGNED or any(leg.ended_at is None for leg in legs):
-            return False
-        if not any(leg.state in DELIVERED for leg in legs) and valid_originals(session, code):
-            return False  # Nobody has the result yet: a clerk has a counter task for it.
-        facts: dict[str, Json] = {"legs": {leg.channel: leg.state for leg in legs}}
-        move_to(session, dossier, Stage.RETURNED, Telling(event="result:returned", facts=facts))
-        return True
-
-
-def legs_of(session: Session, code: str) -> list[LegRow]:
-    """Return a dossier's legs."""
-    return list(session.exec(select(LegRow).where(LegRow.dossier == code).order_by(col(LegRow.channel))))
-
-
-def valid_originals(session: Session, code: str) -> list[OriginalRow]:
-    """Return the originals whose result is released."""
-    return [o for o in originals_of(session, code) if o.standing == Standing.VALID]
-
-
-def unanswered(code: str) -> bool:
-    """Whether an open leg of a dossier was put off because the server said nothing at all to its last try."""
-    with services().database.transaction() as session:
-        return any(
-            leg.state == "deferred" and (leg.channel == "portal" or leg.last_answer.startswith("0 "))
-            for leg in legs_of(session, code)
-        )
-
-
-def _open_leg(session: Session, dossier: DossierRow, channel: str) -> None:
-    """Open one leg; paper waits at the counter for somebody to collect it."""
-    session.add(
-        LegRow(
-            dossier=dossier.code,
-            channel=channel,
-            state="at-counter" if channel == "paper" else "queued",
-            opened_at=now(session),
-        )
-    )
-    if channel == "paper":
-        open_task(session, dossier.code, "hand-over", HAND_OVER)
-    tell(session, dossier, Telling(event="leg:opened", facts={"channel": channel}))
-
-
-def open_task(session: Session, code: str, kind: str, reason: str) -> None:
-    """Ask a clerk to do something at the counter; a task that was ended and is needed again opens again."""
-    query = select(CounterTaskRow).where(CounterTaskRow.dossier == code, CounterTaskRow.kind == kind)
-    task = session.exec(query).one_or_none()
-    if task is not None and task.ended_at is None:
-        return
-    task = task or CounterTaskRow(dossier=code, kind=kind, reason=reason, opened_at=now(session))
-    if task.ended_at is not None:
-        task.ended_at = task.ended_by = None
-        task.opened_at = now(session)
-        task.reason = reason
-    session.add(task)
 
 
 def _begin(code: str, channel: str) -> _Errand | None:
@@ -317,31 +207,5 @@ def _end(
         facts: dict[str, Json] = {"channel": errand.channel, "state": leg.state, "try": errand.number}
         tell(session, dossier, Telling(event=f"leg:{leg.state}", facts=facts))
         if following.fall_back:
-            _fall_back(session, dossier, errand.channel)
+            fall_back(session, dossier, errand.channel)
         return leg.state
-
-
-def _fall_back(session: Session, dossier: DossierRow, channel: str) -> None:
-    """Go on by another channel that can reach the applicant, and ask a clerk to look after it."""
-    applicant = session.get_one(ApplicantRow, dossier.code)
-    offered = procedure_of(session, dossier).channels.offered
-    tried = {leg.channel for leg in legs_of(session, dossier.code)}
-    reachable = {"email": bool(applicant.email), "portal": bool(applicant.account), "paper": True}
-    other = next((c for c in offered if c not in tried and reachable[c]), None)
-    if other is not None:
-        _open_leg(session, dossier, other)
-        ask_to_continue(session, dossier.code)
-    open_task(
-        session,
-        dossier.code,
-        f"undelivered-{channel}",
-        f"the result could not be returned by {channel}"
-        + (f"; it goes by {other} now" if other else "; reach the applicant and agree on another way"),
-    )
-
-
-def look_up(code: str) -> list[tuple[str, str]]:
-    """Return a dossier's legs as (channel, state)."""
-    with services().database.transaction() as session:
-        look(session, code)
-        return [(leg.channel, leg.state) for leg in legs_of(session, code)]

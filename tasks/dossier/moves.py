@@ -2,7 +2,7 @@
 How a dossier changes: one transaction with the move, its history entry and what must follow.
 
 Everybody who changes a dossier comes through here, so that no move is without its entry and no entry
-without its move.
+without its move. It is held first (`tasks.dossier.looking`).
 """
 
 from __future__ import annotations
@@ -10,31 +10,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from infra.database import now, once_at_end
-from infra.errors import Forbidden
 from infra.history import Json
 from infra.history.recording import record
-from infra.reading import ask_together, forget, read_once, rows_of
+from infra.reading import rows_of
 from tasks.dossier import lifecycle
-from tasks.dossier.codes import check_code
 from tasks.dossier.deadlines import resumed_due
 from tasks.dossier.lifecycle import Stage
+from tasks.dossier.looking import office_of, originals_of, procedure_of
 from tasks.dossier.offices import OfficeData, Officer
-from tasks.dossier.procedures import Procedure
-from tasks.dossier.tables import (
-    DossierRow,
-    NoticeRow,
-    OfficeRow,
-    OriginalRow,
-    ProcedureRow,
-    StatusReportRow,
-)
+from tasks.dossier.tables import DossierRow, NoticeRow, StatusReportRow
 
 #: Why a dossier is stopped whose originals were all declined, in the words of its letter.
 ALL_DECLINED = "Không còn bản chính nào đủ điều kiện chứng thực trong hồ sơ."
@@ -50,8 +40,8 @@ _ASK = text("""
     )
     select pg_notify(:channel, dossier) from unnest(cast(:dossiers as text[])) as one (dossier)
 """)
-#: Where a session keeps the dossiers that it has locked together, by code, and those that something must follow for.
-_HELD, _ASKED = "held", "asked"
+#: Where a session keeps the dossiers that something must follow for.
+_ASKED = "asked"
 #: The channel on which PostgreSQL wakes the warm workers.
 WAKE = "hoso_outbox"
 
@@ -91,117 +81,6 @@ class Telling:
     facts: Mapping[str, Json] = field(default_factory=dict)
     private: Mapping[str, Json] | None = None
     command: str | None = None
-
-
-def no_such_dossier(code: str) -> Forbidden:
-    """Return the refusal for a code that no dossier has."""
-    return Forbidden(
-        f"there is no dossier {code}.",
-        rule="DOS-01",
-        way_out="Copy the code from the receipt or the confirmation, or look it up with “hoso list”.",
-    )
-
-
-def hold(session: Session, code: str) -> DossierRow:
-    """Return a dossier locked until the transaction ends; refuses a code that no dossier has."""
-    held: dict[str, DossierRow] = session.info.get(_HELD, {})
-    if code in held:
-        return held[code]
-    check_code(code)
-    query = select(DossierRow).where(DossierRow.code == code).with_for_update()
-    dossier = session.exec(query, execution_options={"populate_existing": True}).one_or_none()
-    # What was read of it before it was locked may have changed; what it is judged by stays.
-    forget(session, but=(OfficeRow, ProcedureRow))
-    if dossier is None:
-        raise no_such_dossier(code)
-    return dossier
-
-
-def hold_these(session: Session, codes: Collection[str]) -> None:
-    """
-    Lock dossiers until the transaction ends, before anything else is done in it, and ask for their rows together.
-
-    They are locked in the order of their codes, so that whoever wants many of them never waits crosswise.
-    """
-    ask_together(session, codes)
-    query = select(DossierRow).where(col(DossierRow.code).in_(codes)).order_by(col(DossierRow.code))
-    held = {dossier.code: dossier for dossier in session.exec(query.with_for_update())}
-    session.info[_HELD] = held
-
-
-def look(session: Session, code: str) -> DossierRow:
-    """Return a dossier without locking it; refuses a code that no dossier has."""
-    held: dict[str, DossierRow] = session.info.get(_HELD, {})
-    dossier = held.get(code) or next(iter(rows_of(session, DossierRow, code=check_code(code))), None)
-    if dossier is None:
-        raise no_such_dossier(code)
-    return dossier
-
-
-def office_of(session: Session, code: str) -> OfficeData:
-    """Return an office's data; refuses a code that no office has."""
-    return read_once(session, (OfficeRow,), code, lambda: _office(session, code))
-
-
-def _office(session: Session, code: str) -> OfficeData:
-    """Read an office's data."""
-    row = session.get(OfficeRow, code)
-    if row is None:
-        known = ", ".join(session.exec(select(OfficeRow.code).order_by(OfficeRow.code))) or "none is loaded"
-        raise Forbidden(f"there is no office {code}.", rule="ORG-05", way_out=f"Known offices: {known}.")
-    return OfficeData.model_validate(row.body)
-
-
-def procedure_of(session: Session, dossier: DossierRow) -> Procedure:
-    """Return the procedure as it was when the dossier was opened (GEN-02)."""
-    which = dossier.procedure, dossier.procedure_version
-    return read_once(
-        session,
-        (ProcedureRow,),
-        which,
-        lambda: Procedure.model_validate(session.get_one(ProcedureRow, which).body),
-    )
-
-
-def procedure_on(session: Session, code: str, day: date) -> Procedure:
-    """Return the version of a procedure that is in force on a day."""
-    return read_once(session, (ProcedureRow,), (code, day), lambda: _procedure_on(session, code, day))
-
-
-def _procedure_on(session: Session, code: str, day: date) -> Procedure:
-    """Read the version of a procedure that is in force on a day."""
-    row = session.exec(
-        select(ProcedureRow)
-        .where(ProcedureRow.code == code, ProcedureRow.effective_from <= day)
-        .order_by(col(ProcedureRow.effective_from).desc(), col(ProcedureRow.version).desc())
-    ).first()
-    if row is None:
-        known = sorted(set(session.exec(select(ProcedureRow.code)))) or ["none is loaded"]
-        raise Forbidden(
-            f"no version of the procedure “{code}” is in force on {day}.",
-            rule="GEN-02",
-            way_out=f"Known procedures: {', '.join(known)}.",
-        )
-    return Procedure.model_validate(row.body)
-
-
-def originals_of(session: Session, code: str) -> list[OriginalRow]:
-    """Return a dossier's originals in order."""
-    return sorted(rows_of(session, OriginalRow, dossier=code), key=lambda original: original.ordinal)
-
-
-def original_of(session: Session, code: str, ordinal: int) -> OriginalRow:
-    """Return one original; refuses an ordinal that the dossier does not have."""
-    originals = originals_of(session, code)
-    original = next((one for one in originals if one.ordinal == ordinal), None)
-    if original is None:
-        count = len(originals)
-        raise Forbidden(
-            f"dossier {code} has no original {ordinal}.",
-            rule="CERT-23",
-            way_out=f"It has {count}: count from 1.",
-        )
-    return original
 
 
 def tell(session: Session, dossier: DossierRow, telling: Telling) -> None:

@@ -17,7 +17,8 @@ from infra.errors import Forbidden
 from tasks.dossier.calendar import local
 from tasks.dossier.codes import dossier_code
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import Actor, Telling, ask_to_continue, procedure_on, tell
+from tasks.dossier.looking import procedure_on
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import check_channels
 from tasks.dossier.tables import (

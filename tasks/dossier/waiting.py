@@ -10,7 +10,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from tasks.dossier.lifecycle import PAUSED, Standing
-from tasks.dossier.moves import look, originals_of, procedure_of
+from tasks.dossier.looking import look, originals_of, procedure_of
 from tasks.dossier.papers import newest
 from tasks.dossier.routes import Turn, turn_of
 from tasks.dossier.tables import DocumentRow, DossierRow, OriginalRow

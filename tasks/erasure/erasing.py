@@ -19,10 +19,11 @@ from infra.errors import Forbidden
 from infra.history import Json, subject_hash
 from infra.history.tables import HistoryPayload
 from infra.services import services
-from tasks.delivery.steps import legs_of
+from tasks.delivery.legs import legs_of
 from tasks.dossier.calendar import local
 from tasks.dossier.holds import hold_on, must_not_be_held
-from tasks.dossier.moves import SYSTEM, Actor, Telling, hold, look, originals_of, procedure_of, tell
+from tasks.dossier.looking import hold, look, originals_of, procedure_of
+from tasks.dossier.moves import SYSTEM, Actor, Telling, tell
 from tasks.dossier.papers import finished, newest
 from tasks.dossier.register import number_of
 from tasks.dossier.tables import ApplicantRow, DocumentRow, DossierRow, NoticeRow

@@ -21,7 +21,8 @@ from infra.pdf.checking import signatures_of
 from infra.pdf.evidence import Sources
 from infra.pdf.levels import RULES, Evidence, TimestampFound
 from infra.services import services
-from tasks.dossier.moves import Telling, hold, look, original_of, procedure_of, tell
+from tasks.dossier.looking import hold, look, original_of, procedure_of
+from tasks.dossier.moves import Telling, tell
 from tasks.dossier.papers import Paper, finished, keep, read, store_content
 from tasks.dossier.procedures import Level
 from tasks.dossier.routes import frozen_of

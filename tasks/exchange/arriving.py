@@ -16,7 +16,8 @@ from infra.history import Json
 from infra.history.recording import record
 from infra.object_store import Stored
 from infra.services import services
-from tasks.dossier.moves import SYSTEM, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import SYSTEM
 from tasks.dossier.offices import OfficeData
 from tasks.exchange import books
 from tasks.exchange.judging import Judged

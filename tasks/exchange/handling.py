@@ -10,7 +10,8 @@ from infra.history import Json
 from infra.object_store import Stored
 from infra.services import services
 from tasks.certification.results import take_result
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.tables import DossierRow
 from tasks.dossier.waiting import results_awaited
 from tasks.exchange import arriving, books, posting

@@ -29,7 +29,8 @@ from infra.history import Json
 from infra.history.recording import record
 from infra.pdf.signing import check_certificate
 from infra.services import services
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import fetch_file
 from tasks.exchange import books

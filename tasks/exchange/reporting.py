@@ -19,7 +19,7 @@ from infra.errors import Forbidden
 from infra.services import services
 from infra.sheets import Column, workbook
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.dossier.offices import OfficeData
 from tasks.exchange import books
 from tasks.exchange.organisations import listed

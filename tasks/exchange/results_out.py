@@ -15,7 +15,8 @@ from infra.object_store import Stored
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import SYSTEM, Actor, look, office_of, original_of, originals_of, procedure_of
+from tasks.dossier.looking import look, office_of, original_of, originals_of, procedure_of
+from tasks.dossier.moves import SYSTEM, Actor
 from tasks.dossier.papers import fetch_file
 from tasks.dossier.register import number_of
 from tasks.dossier.releases import released

@@ -23,7 +23,8 @@ from infra.history import Json
 from infra.history.recording import record
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import sha256_of_file, store_file
 from tasks.exchange import books

@@ -23,7 +23,8 @@ from infra.pdf.checking import check_signed
 from infra.pdf.signing import check_certificate, sign_field
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.papers import sha256_of
 from tasks.exchange.reporting import Line, Report, draw_up, report_pdf
 from tasks.forms.landscape import FIELD

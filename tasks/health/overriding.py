@@ -15,7 +15,8 @@ from infra.history import Json
 from infra.services import services
 from tasks.batches.rules import alike
 from tasks.dossier import outbox
-from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, tell
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, tell
 from tasks.dossier.tables import DossierRow, OutboxRow
 from tasks.people.acting import Scope, acting_on, scope
 

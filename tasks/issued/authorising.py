@@ -11,7 +11,8 @@ from infra.services import services
 from tasks.authority.records import may_sign, refusal_facts
 from tasks.authority.rules import choose
 from tasks.authority.values import Decision
-from tasks.dossier.moves import Actor, office_of, procedure_of
+from tasks.dossier.looking import office_of, procedure_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.procedures import SignatureStep
 from tasks.dossier.tables import DossierRow
 

@@ -24,18 +24,8 @@ from tasks.certification.receiving import Receipt, take_in
 from tasks.certification.scanning import Presented, Scan, Scanned, scan_original
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import GONE, Standing
-from tasks.dossier.moves import (
-    Actor,
-    Telling,
-    ask_to_continue,
-    hold,
-    look,
-    office_of,
-    original_of,
-    procedure_of,
-    procedure_on,
-    tell,
-)
+from tasks.dossier.looking import hold, look, office_of, original_of, procedure_of, procedure_on
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, tell
 from tasks.dossier.opening import Applicant, Opening, open_dossier
 from tasks.dossier.papers import all_of
 from tasks.dossier.releases import released

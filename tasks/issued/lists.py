@@ -19,7 +19,8 @@ from infra.services import services
 from tasks.archival.locks import keep_in_mind
 from tasks.archival.rules import retain_until
 from tasks.archival.steps import store_is_safe
-from tasks.dossier.moves import SYSTEM, original_of
+from tasks.dossier.looking import original_of
+from tasks.dossier.moves import SYSTEM
 from tasks.dossier.releases import released
 from tasks.issued.standing_note import Line, StandingList, State, list_name, signed
 from tasks.issued.tables import StandingChangeRow, StandingListRow

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from infra.database import now
 from infra.errors import Forbidden
-from tasks.delivery.steps import legs_of, valid_originals
+from tasks.delivery.legs import legs_of, valid_originals
 from tasks.delivery.tables import PublicationRow
 from tasks.dossier.lifecycle import ISSUED, Standing
 from tasks.dossier.tables import CounterTaskRow, DossierRow, OriginalRow

@@ -7,7 +7,8 @@ from infra.history import Json
 from infra.services import services
 from tasks.delivery.copies import channels_used
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, original_of, owe_notice, tell
+from tasks.dossier.looking import hold, original_of
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, owe_notice, tell
 from tasks.issued.authorising import authority_over
 from tasks.issued.standing import end_standing, must_be_issued
 from tasks.people.acting import acting_on

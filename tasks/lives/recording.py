@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from infra.errors import Broken
 from infra.history.recording import entries
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import look, office_of, originals_of, procedure_of
+from tasks.dossier.looking import look, office_of, originals_of, procedure_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import route_of

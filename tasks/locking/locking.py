@@ -16,7 +16,8 @@ from tasks.authority.records import may_sign, refusal_facts
 from tasks.authority.rules import choose
 from tasks.authority.values import Decision
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.register import RegisterBookRow, RegisterEntryRow
 from tasks.dossier.tables import ProcedureRow

@@ -9,7 +9,8 @@ from infra.errors import Broken, Forbidden
 from infra.history import Json
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import SYSTEM, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import SYSTEM
 from tasks.dossier.papers import sha256_of, store_content
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.tables import ProcedureRow

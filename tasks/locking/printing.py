@@ -14,7 +14,7 @@ from infra.pdf.fields import place_fields
 from infra.pdf.places import FieldPlace, Rect
 from infra.pdf.typeset import JSON, typeset
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.dossier.register import RegisterEntryRow
 from tasks.dossier.tables import ApplicantRow, OriginalRow
 from tasks.forms.heads import letterhead_of

@@ -8,7 +8,7 @@ from email.policy import SMTP
 from infra.mail import Outcome
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.register import RegisterBookRow
 from tasks.locking.locking import lines_of, unlocked_years

@@ -23,7 +23,8 @@ from tasks.authority.rules import decide_seal
 from tasks.authority.seal import seal_keeper
 from tasks.authority.values import Decision, SealAsked
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.papers import store_content
 from tasks.evidence.standing import doubt_about
 from tasks.locking.locking import authority_over, tell_register

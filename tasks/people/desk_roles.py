@@ -18,7 +18,8 @@ from infra.database import Database, connection_url
 from infra.errors import Forbidden
 from infra.history.recording import record
 from infra.services import services
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 
 GROUP = "hoso_desk"
 

@@ -11,10 +11,11 @@ from infra.services import services
 from tasks.archival.holdings import packages_of
 from tasks.archival.steps import ask_for_archive
 from tasks.delivery.acts import resend
-from tasks.delivery.steps import legs_of
+from tasks.delivery.legs import legs_of
 from tasks.delivery.tables import PublicationRow
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import Actor, Telling, ask_to_continue, hold, original_of, tell
+from tasks.dossier.looking import hold, original_of
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, tell
 from tasks.dossier.papers import sha256_of
 from tasks.dossier.register import certify_number, number_of, void_number
 from tasks.dossier.releases import released

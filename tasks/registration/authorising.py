@@ -9,7 +9,7 @@ from tasks.authority.records import read_records
 from tasks.authority.rules import decide, decide_seal
 from tasks.authority.seal import seal_keeper
 from tasks.authority.values import Asked, Decision, SealAsked
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.registration.round_data import RoundData
 
 #: What mandates name when they cover the lists of registration rounds, beside procedures and their kinds.

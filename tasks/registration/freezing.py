@@ -13,7 +13,8 @@ from infra.object_store import Stored
 from infra.pdf.fields import place_fields
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import SYSTEM, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import SYSTEM
 from tasks.dossier.papers import store_content
 from tasks.forms.heads import letterhead_of
 from tasks.forms.values import Signatory

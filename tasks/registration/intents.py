@@ -15,7 +15,8 @@ from infra.services import services
 from tasks.authority.records import signing_actor
 from tasks.authority.values import Decision
 from tasks.certificates.tables import CertificateRow
-from tasks.dossier.moves import Actor, office_of, person
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor, person
 from tasks.dossier.offices import OfficeData
 from tasks.evidence.standing import doubt_about
 from tasks.registration.authorising import ask_agency, ask_official

@@ -17,7 +17,8 @@ from tasks.certificates.records import policy
 from tasks.certificates.registering import must_be_of
 from tasks.certificates.rules import Holder, check_subject, check_use, check_validity
 from tasks.certificates.tables import CertificateRow
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.papers import content_key, store_content
 from tasks.dossier.tables import OfficeRow
 from tasks.people.tables import PersonRow

@@ -13,7 +13,8 @@ from infra.history import Json
 from infra.history.recording import record
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.registration.form_sets import FormSet, form_set_on
 from tasks.registration.round_data import RoundData, UnitData
 from tasks.registration.tables import RoundRow, UnitRow

@@ -15,7 +15,8 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.papers import sha256_of, store_content
 from tasks.dossier.tables import DossierRow, OfficeRow, ProcedureRow
 from tasks.people.acting import acting

@@ -14,7 +14,8 @@ from infra.pdf.checking import SignatureFound
 from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.authority.values import Decision
-from tasks.dossier.moves import Actor, office_of
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor
 from tasks.dossier.papers import store_content
 from tasks.evidence.standing import doubt_about
 from tasks.forms.landscape import FIELD

@@ -20,7 +20,8 @@ from infra.services import services
 from infra.token import PinLocked, WrongPin
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import Actor, Telling, follow, hold, office_of, original_of, person
+from tasks.dossier.looking import hold, office_of, original_of
+from tasks.dossier.moves import Actor, Telling, follow, person
 from tasks.dossier.waiting import frozen_at
 from tasks.people.acting import acting_on
 from tasks.signing.lists import (

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from tasks.authority.records import read_records
 from tasks.authority.values import Records, last_second
-from tasks.dossier.moves import look, original_of
+from tasks.dossier.looking import look, original_of
 from tasks.signing.tables import SignatureRow
 
 

@@ -20,7 +20,8 @@ from infra.history import Json
 from tasks.certificates.records import tell_of
 from tasks.certificates.tables import CertificateRow
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import Actor, Telling, follow, hold, original_of
+from tasks.dossier.looking import hold, original_of
+from tasks.dossier.moves import Actor, Telling, follow
 from tasks.dossier.register import number_of
 from tasks.dossier.tables import DossierRow, OriginalRow
 from tasks.dossier.waiting import frozen_at

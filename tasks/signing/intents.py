@@ -27,18 +27,8 @@ from infra.services import services
 from tasks.authority.records import signing_actor
 from tasks.authority.values import Decision
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import (
-    Actor,
-    Telling,
-    hold,
-    look,
-    office_of,
-    original_of,
-    originals_of,
-    person,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.looking import hold, look, office_of, original_of, originals_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, person, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.routes import frozen_of

@@ -10,7 +10,7 @@ from infra.services import services
 from infra.token import KeyAbsent, PinNotTried, TokenAbsent, WrongPin
 from tasks.certificates.choosing import signing_certificates
 from tasks.certificates.tables import CertificateRow
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.signing.authorising import Signer
 
 _seals: dict[str, Signer] = {}

@@ -19,7 +19,8 @@ from sqlmodel import Session, col, select
 from infra.database import now
 from infra.errors import Broken, Forbidden
 from infra.services import services
-from tasks.dossier.moves import Actor, office_of, person
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import Actor, person
 from tasks.signing.lists import Listed, SignList, SignOutcome, own_list, read_list, tell_list
 from tasks.signing.tables import ListedDocumentRow, SignListRow
 

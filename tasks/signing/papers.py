@@ -20,7 +20,8 @@ from infra.pdf.signing import check_certificate
 from infra.services import services
 from tasks.authority.seal import ask_seal_alone
 from tasks.authority.values import Decision
-from tasks.dossier.moves import Actor, Telling, hold, office_of, procedure_of, tell
+from tasks.dossier.looking import hold, office_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.papers import PAPER_FIELD, UNSEALED, Paper, find, keep, store_content
 from tasks.dossier.tables import DocumentRow

@@ -15,16 +15,8 @@ from infra.pdf.evidence import read_evidence
 from infra.pdf.levels import RULES, Evidence
 from infra.services import services
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import (
-    Telling,
-    follow,
-    hold,
-    look,
-    office_of,
-    original_of,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.looking import hold, look, office_of, original_of, procedure_of
+from tasks.dossier.moves import Telling, follow, tell
 from tasks.dossier.papers import Paper, finished, keep, sha256_of, stored_as
 from tasks.dossier.register import certify_number
 from tasks.dossier.routes import route_of

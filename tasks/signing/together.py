@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from infra.history import Json
 from infra.pdf.checking import SignatureFound
 from infra.services import services
-from tasks.dossier.moves import hold_these
+from tasks.dossier.looking import hold_these
 from tasks.signing.authorising import Signer
 from tasks.signing.intents import Intent, ask_before, intend_after
 from tasks.signing.lists import STOPS

@@ -17,7 +17,8 @@ from infra.history import Json
 from infra.reading import rows_of
 from infra.services import services
 from tasks.dossier.lifecycle import Standing
-from tasks.dossier.moves import Actor, Telling, hold, original_of, tell
+from tasks.dossier.looking import hold, original_of
+from tasks.dossier.moves import Actor, Telling, tell
 from tasks.dossier.tables import DossierRow
 from tasks.signing.tables import SignatureRow
 

@@ -11,7 +11,7 @@ from infra.errors import Broken, Forbidden
 from tasks.authority.values import Decision
 from tasks.dossier.calendar import local
 from tasks.dossier.lifecycle import PAUSED, Standing
-from tasks.dossier.moves import original_of
+from tasks.dossier.looking import original_of
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.procedures import Procedure
 from tasks.dossier.register import number_of

@@ -10,7 +10,8 @@ from infra.database import now
 from infra.errors import Forbidden
 from infra.history import Json
 from infra.services import services
-from tasks.dossier.moves import SYSTEM, Actor, Telling, hold, office_of, tell
+from tasks.dossier.looking import hold, office_of
+from tasks.dossier.moves import SYSTEM, Actor, Telling, tell
 from tasks.dossier.tables import CounterTaskRow, DossierRow
 from tasks.people.acting import acting_on
 from tasks.supervision.tables import DeadlineAlertRow

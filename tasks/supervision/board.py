@@ -17,7 +17,7 @@ from infra.clock import HANOI
 from infra.database import now
 from infra.services import services
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.dossier.tables import DossierRow, OfficeRow
 from tasks.people.acting import Scope
 from tasks.supervision.rules import COUNTED, Pace, ahead, pace

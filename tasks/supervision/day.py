@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from infra.clock import HANOI
 from tasks.appointment.tables import AppointmentRow
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.dossier.tables import OfficeRow
 
 

@@ -17,7 +17,8 @@ from infra.errors import Unavailable
 from infra.history import Json
 from infra.services import services
 from tasks.dossier.calendar import local
-from tasks.dossier.moves import Telling, hold, office_of, tell
+from tasks.dossier.looking import hold, office_of
+from tasks.dossier.moves import Telling, tell
 from tasks.dossier.offices import OfficeData
 from tasks.dossier.tables import DossierRow
 from tasks.supervision.answering import ABOVE, end_escalation

@@ -12,16 +12,8 @@ from infra.history import Json
 from infra.services import services
 from tasks.dossier.calendar import local
 from tasks.dossier.deadlines import check_extension, postponed_due
-from tasks.dossier.moves import (
-    Actor,
-    Telling,
-    ask_to_continue,
-    hold,
-    office_of,
-    owe_notice,
-    procedure_of,
-    tell,
-)
+from tasks.dossier.looking import hold, office_of, procedure_of
+from tasks.dossier.moves import Actor, Telling, ask_to_continue, owe_notice, tell
 from tasks.dossier.tables import DossierRow, NoticeRow
 from tasks.people.acting import acting_on
 from tasks.supervision.rules import COUNTED

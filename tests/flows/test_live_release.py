@@ -40,7 +40,8 @@ import asyncio
 
 from infra.services import services
 from tasks.dossier.lifecycle import Stage
-from tasks.dossier.moves import Telling, hold, tell
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import Telling, tell
 
 
 async def second_look(code: str) -> None:

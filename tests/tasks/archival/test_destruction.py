@@ -17,7 +17,7 @@ from infra.services import services, using
 from tasks.archival import destruction, steps
 from tasks.archival.holding import is_unsettled, settle_hold
 from tasks.dossier.holds import must_not_be_held
-from tasks.dossier.moves import hold
+from tasks.dossier.looking import hold
 from tests.world import VECTORS, World
 
 REASON = str(VECTORS / "reason.txt")

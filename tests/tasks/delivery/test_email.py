@@ -14,8 +14,9 @@ from infra.mail import MailAnswer, Outcome
 from infra.mail.memory import MemoryMail
 from infra.stack.scripted import script_faults
 from tasks.delivery.acts import confirm, redirect
+from tasks.delivery.legs import legs_due, open_legs
 from tasks.delivery.notices import wake_at
-from tasks.delivery.steps import deliver, legs_due, open_legs
+from tasks.delivery.steps import deliver
 from tests.world import World, somebody
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from infra.stack.scripted import script_faults
 from tasks.appointment.acts import cancel
+from tasks.delivery.legs import legs_due, open_legs
 from tasks.delivery.notices import (
     notices_due,
     papers_to_seal,
@@ -21,7 +22,7 @@ from tasks.delivery.notices import (
     to_send,
     wake_at,
 )
-from tasks.delivery.steps import deliver, legs_due, open_legs
+from tasks.delivery.steps import deliver
 from tests.world import World, somebody
 
 

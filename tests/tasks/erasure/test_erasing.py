@@ -13,7 +13,8 @@ from infra.object_store import Absent
 from infra.services import services
 from tasks.archival.checkpoints import export_history, keep_checkpoint
 from tasks.dossier.holds import place_hold, release_hold
-from tasks.dossier.moves import SYSTEM, hold
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import SYSTEM
 from tasks.erasure.erasing import erase, erasures_due
 from tests.world import World, refused, somebody
 

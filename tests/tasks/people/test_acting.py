@@ -303,7 +303,7 @@ def test_a_role_that_was_taken_away_allows_nothing_more_at_once(world: World) ->
 
 
 def test_the_office_s_file_gives_and_ends_roles_and_somebody_it_does_not_name_leaves(world: World) -> None:
-    from tasks.dossier.moves import office_of
+    from tasks.dossier.looking import office_of
 
     office = world.office()
     engineer = Actor(role="engineer")

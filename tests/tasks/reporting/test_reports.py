@@ -164,7 +164,7 @@ def test_rep_10_a_report_is_made_once_and_counted_the_same_again(
     workbook, page = (read_paper(papers[kind]) for kind in ("workbook", "page"))  # type: ignore[arg-type]
     assert report_workbook(row, row.made_at) == workbook, "the same figures give the same bytes"
     with services().database.transaction() as session:
-        from tasks.dossier.moves import office_of
+        from tasks.dossier.looking import office_of
 
         assert report_page(row, office_of(session, office), row.made_at) == page
     assert sum(e["event"] == "report:made" for e in world.told(office)) == 1

@@ -19,7 +19,7 @@ from infra.pdf.checking import signatures_of
 from infra.pdf.places import Rect
 from tasks.certification.receiving import Receipt, receive_walk_in
 from tasks.certification.scanning import Presented
-from tasks.dossier.moves import office_of
+from tasks.dossier.looking import office_of
 from tasks.dossier.opening import Opening
 from tasks.dossier.papers import newest, read
 from tasks.dossier.procedures import SHIPPED

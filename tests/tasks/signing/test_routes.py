@@ -21,7 +21,8 @@ from tasks.certification.receiving import Receipt, receive_walk_in
 from tasks.certification.routes import drop_step
 from tasks.certification.scanning import Presented
 from tasks.certification.steps import issue_copy
-from tasks.dossier.moves import office_of, person
+from tasks.dossier.looking import office_of
+from tasks.dossier.moves import person
 from tasks.dossier.opening import Opening
 from tasks.dossier.papers import newest, read
 from tasks.dossier.procedures import SHIPPED

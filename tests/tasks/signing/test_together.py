@@ -12,7 +12,8 @@ from infra.history import Entry
 from infra.history.recording import entries
 from infra.services import services
 from infra.token import TokenAbsent
-from tasks.dossier.moves import Telling, hold, tell
+from tasks.dossier.looking import hold
+from tasks.dossier.moves import Telling, tell
 from tasks.signing import steps
 from tasks.signing.authorising import Signer
 from tasks.signing.together import Wanted, sign_together
