@@ -8,40 +8,32 @@ what is as it should be is not touched.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect.automations import AutomationCore, EventTrigger
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
-from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions, StateType
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import Posture
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
+from flows.changes import CHANGE, MAKE, REMOVE, RESUME, Change
+from flows.dead_runs import SILENCE, watch
 from flows.deployments import OURS, Wanted
-from flows.errands import ALIVE
 from flows.prefect_api import HEARTBEAT
 from infra.release import release_name
 from infra.services import services
 
 #: The queue of chunks with something in them that is due before the next slot.
 URGENT = "urgent"
-
-#: What we call the automation that finds dead runs.
-DEAD_RUNS = "hoso: a run without a sign of life has crashed"
-#: For how long a run may be silent: three signs of life.
-SILENCE = timedelta(seconds=3 * int(HEARTBEAT))
 
 #: For the processes of pool workers, wherever they run: a run's log may hold what a library says.
 _ENVIRONMENT = {
@@ -66,34 +58,6 @@ _TEMPLATE = {
 _PAGE = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Something on the server that is not as it should be, and what puts it right."""
-
-    verb: str
-    done: str
-    what: str
-    make: Callable[[], Awaitable[object]]
-
-    @property
-    def ahead(self) -> str:
-        """What will be done, as a plan says it."""
-        return f"{self.verb} {self.what}"
-
-    @property
-    def over(self) -> str:
-        """What was done."""
-        return f"{self.done} {self.what}"
-
-
-_MAKE, _CHANGE, _REMOVE, _RESUME = (
-    ("make", "made"),
-    ("change", "changed"),
-    ("remove", "removed"),
-    ("resume", "resumed"),
-)
-
-
 async def plan(
     client: PrefectClient,
     wanted: Sequence[Wanted],
@@ -113,7 +77,7 @@ async def plan(
     for one in wanted:
         found += await _deployment(client, one, _fields(one, release, version))
     found += await _gone(client, {(one.flow.name, one.name) for one in wanted})
-    found += await _watch(client, silence)
+    found += await watch(client, silence)
     return found
 
 
@@ -132,11 +96,6 @@ async def reconcile(
     return await carry_out(changes)
 
 
-def _change(verb: tuple[str, str], what: str, make: Callable[[], Awaitable[object]]) -> Change:
-    """Return a change in both its tenses."""
-    return Change(verb=verb[0], done=verb[1], what=what, make=make)
-
-
 # Pools ----------------------------------------------------------------------------------------------
 
 
@@ -150,18 +109,18 @@ async def _pool(client: PrefectClient, name: str) -> list[Change]:
         pool = await client.read_work_pool(name)
     except ObjectNotFound:
         what = f"work pool {name} with the queue {URGENT}"
-        return [_change(_MAKE, what, partial(_make_pool, client, name))]
+        return [Change(MAKE, what, partial(_make_pool, client, name))]
     found = []
     try:
         await client.read_work_queue_by_name(URGENT, work_pool_name=name)
     except ObjectNotFound:
-        found.append(_change(_MAKE, f"queue {URGENT}", partial(_make_queue, client, name)))
+        found.append(Change(MAKE, f"queue {URGENT}", partial(_make_queue, client, name)))
     if pool.base_job_template == ProcessWorker.get_default_base_job_template():
         tell = partial(client.update_work_pool, name, WorkPoolUpdate(base_job_template=_TEMPLATE))
-        found.append(_change(_CHANGE, f"work pool {name}; template", tell))
+        found.append(Change(CHANGE, f"work pool {name}; template", tell))
     if pool.is_paused:
         go_on = partial(client.update_work_pool, name, WorkPoolUpdate(is_paused=False))
-        found.append(_change(_RESUME, f"work pool {name}", go_on))
+        found.append(Change(RESUME, f"work pool {name}", go_on))
     return found
 
 
@@ -189,9 +148,9 @@ async def _deployment(client: PrefectClient, one: Wanted, fields: dict[str, Any]
     try:
         known = await client.read_deployment_by_name(name)
     except ObjectNotFound:
-        return [_change(_MAKE, what, make)]
+        return [Change(MAKE, what, make)]
     wrong = _differs(known, one, fields)
-    return [_change(_CHANGE, f"{what}; {', '.join(wrong)}", make)] if wrong else []
+    return [Change(CHANGE, f"{what}; {', '.join(wrong)}", make)] if wrong else []
 
 
 async def _make_deployment(client: PrefectClient, one: Wanted, fields: dict[str, Any]) -> None:
@@ -293,52 +252,5 @@ async def _gone(client: PrefectClient, kept: set[tuple[str, str]]) -> list[Chang
         flow = await client.read_flow(deployment.flow_id)
         if (flow.name, deployment.name) not in kept:
             remove = partial(client.delete_deployment, deployment.id)
-            found.append(_change(_REMOVE, f"deployment {flow.name}/{deployment.name}", remove))
+            found.append(Change(REMOVE, f"deployment {flow.name}/{deployment.name}", remove))
     return found
-
-
-# The automation -------------------------------------------------------------------------------------
-
-
-async def _watch(client: PrefectClient, silence: timedelta) -> list[Change]:
-    """Let the server mark runs as crashed whose process died with everybody who could have said so."""
-    wanted = AutomationCore(
-        name=DEAD_RUNS,
-        description="Made by “hoso deploy”. A worker that was killed cannot say so; its silence does.",
-        enabled=True,
-        trigger=EventTrigger(
-            posture=Posture.Proactive,
-            match={"prefect.resource.id": "prefect.flow-run.*"},
-            for_each={"prefect.resource.id"},
-            after={"prefect.flow-run.Running", ALIVE},
-            # Any word of the run will do: its states bear names of ours.
-            expect={"prefect.flow-run.*"},
-            threshold=1,
-            within=silence,
-        ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED, message="The run gave no sign of life; its process must be dead."
-            )
-        ],
-    )
-    known = await client.read_automations_by_name(DEAD_RUNS)
-    if [_essence(one) for one in known] == [_essence(wanted)]:
-        return []
-    ids = [one.id for one in known]
-    return [_change(_MAKE, f"automation “{DEAD_RUNS}”", partial(_make_automation, client, wanted, ids))]
-
-
-async def _make_automation(client: PrefectClient, wanted: AutomationCore, old: Sequence[UUID]) -> None:
-    """Put an automation in the place of those that bear its name."""
-    for one in old:
-        await client.delete_automation(one)
-    await client.create_automation(wanted)
-
-
-def _essence(automation: AutomationCore) -> dict[str, Any]:
-    """Return what an automation says, without what the server adds; what is a set has no order."""
-    said = AutomationCore.model_validate(automation.model_dump(include=set(AutomationCore.model_fields)))
-    found = said.model_dump(mode="json", exclude={"trigger": {"id"}})
-    trigger = {name: sorted(v) if isinstance(v, list) else v for name, v in found["trigger"].items()}
-    return found | {"trigger": trigger}

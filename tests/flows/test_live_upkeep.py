@@ -12,7 +12,8 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.deploying import DEAD_RUNS, reconcile
+from flows.dead_runs import DEAD_RUNS
+from flows.deploying import reconcile
 from flows.deployments import read_deployments
 from infra.services import using
 from infra.stack.layout import PROJECT

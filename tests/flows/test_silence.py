@@ -31,11 +31,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     program = """
 from datetime import timedelta
 from prefect.settings import get_current_settings
-from flows import batch_watch, deploying, prefect_api, work
+from flows import batch_watch, dead_runs, prefect_api, work
 server = get_current_settings().server
 print({
     "sign": float(prefect_api.HEARTBEAT),
-    "silence": deploying.SILENCE.total_seconds(),
+    "silence": dead_runs.SILENCE.total_seconds(),
     "looks": server.events.proactive_granularity.total_seconds(),
     "watched": float(server.services.triggers.enabled),
     "stuck": batch_watch.STUCK.total_seconds(),
