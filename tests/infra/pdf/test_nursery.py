@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,10 @@ def until(true: Callable[[], object]) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def is_over(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def read() -> int:
@@ -113,6 +118,31 @@ def test_a_forked_process_uses_the_nursery_that_is_there_and_ends_alone() -> Non
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert read() == 1
     assert nursery() == before
+
+
+def test_a_caller_that_goes_as_its_reader_ends_ends_nobody_elses(tmp_path: Path) -> None:
+    own = Nursery()
+    (tmp_path / "out").touch()
+    reads, writes = os.pipe()
+    here, there = socket.socketpair()
+    with there, (tmp_path / "out").open("r+b") as out:
+        files = [reads, out.fileno(), out.fileno(), there.fileno()]
+        socket.send_fds(own._way(), [b"infra.pdf.intake_child"], files)
+    os.close(reads)
+    assert own._process is not None
+    pid = own._process.pid
+    until(lambda: children(pid))
+    (reader,) = children(pid)
+    os.kill(pid, signal.SIGSTOP)
+    os.close(writes)  # The reader finds nothing to read and ends; the nursery will hear of both at once.
+    until(lambda: is_over(reader))
+    here.close()
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: not children(pid))
+    with (tmp_path / "out").open("r+b") as empty:
+        assert own.run("infra.pdf.intake_child", (empty, empty, empty), 30) == 1
+    assert own._process.pid == pid
+    own.close()
 
 
 def test_a_fault_of_ours_is_told_with_its_cause(tmp_path: Path) -> None:
