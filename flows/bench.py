@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,8 @@ def _round(size: int, folder: Path) -> dict[str, Any]:
     with step("certify"):
         _batch(Kind.CERTIFICATION)
     spoilt = spoil(codes)
+    # The login of somebody who has not typed anything for a while has ended.
+    _desks().log_in_by_token("ha", _hoso)
     with step("sign"):
         _sign(codes)
     spoilt |= spoil(codes, signed=True)
@@ -177,22 +179,18 @@ def _sign(codes: Sequence[str]) -> None:
         str(officials_pin()),
     ]
     running: list[subprocess.Popen[bytes]] = []
-    for digest in lists:
-        while sum(one.poll() is None for one in running) >= parallel():
-            time.sleep(0.05)
-        asked = [*command, "--manifest", digest, "--json"]
-        running.append(
-            subprocess.Popen(
-                asked,
-                env=environment(_desks().settings("ha")),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        )
-    for one in running:
-        # 1: documents that were spoilt on purpose were refused; what was signed is proved in the end.
-        if one.wait() not in (0, 1):
-            raise Broken(f"“hoso sign” ended with {one.returncode}")
+    with ExitStack() as files:
+        said = [files.enter_context(tempfile.TemporaryFile()) for _ in lists]
+        for digest, out in zip(lists, said, strict=True):
+            while sum(one.poll() is None for one in running) >= parallel():
+                time.sleep(0.05)
+            asked = [*command, "--manifest", digest, "--json"]
+            env = environment(_desks().settings("ha"))
+            running.append(subprocess.Popen(asked, env=env, stdout=out, stderr=subprocess.DEVNULL))
+        for one, out in zip(running, said, strict=True):
+            # 1: documents that were spoilt on purpose were refused; what was signed is proved in the end.
+            if one.wait() not in (0, 1) or not out.tell():
+                raise Broken(f"“hoso sign” ended with {one.returncode}, and signed nothing")
 
 
 def _show(codes: Sequence[str]) -> None:
