@@ -10,7 +10,7 @@ SOURCES := infra tasks flows
 AT_ONCE ?= $(shell nproc 2>/dev/null | awk '{print ($$1 > 3) ? 5 : $$1 + 1}')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports bench-exchange bench-fixity faults faults-twins
+.PHONY: help setup tools up down status demo test test-minio test-dss test-browser pictures test-production test-all drill bench-latency check bench bench-sign bench-memory bench-history bench-reports bench-exchange bench-fixity bench-neighbours faults faults-twins
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ bench-reports: setup ## the board over 100,000 dossiers and the report on a year
 
 bench-latency: setup ## seconds from an act to what follows from it
 	@$(STACK) run -- $(IN)/hoso bench-latency
+
+bench-neighbours: setup ## the same, alone and while another desk brings hostile files to the counter
+	@$(STACK) run -- $(IN)/python -m tests.benches.neighbours
 
 check: setup ## format, lint, types, imports, docstrings, examples in docstrings
 	@echo "check: format"

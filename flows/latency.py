@@ -58,14 +58,23 @@ class Act:
 
 
 def bench_latency(acts: int) -> list[Act]:
-    """Do at least `acts` acts on the running stack, one after the other, and return how long each took."""
-    _set_up()
+    """Open the sample office on the running stack and do as `do_acts`."""
+    open_office()
+    return do_acts(acts)
+
+
+def do_acts(acts: int, *, first: int = 0) -> list[Act]:
+    """
+    Do at least `acts` acts in the open office, one after the other, and return how long each took.
+
+    The dossiers are booked one a slot, from the one with the number `first` on.
+    """
     done: list[Act] = []
     with tempfile.TemporaryDirectory(prefix="hoso-latency-") as folder:
         scan = make_scans(Path(folder))[0]
         files = [str(file) for file in scan.files]
         original = ["--original", scan.kind, *files, "--pages", str(scan.pages)]
-        dossier = 0
+        dossier = first
         while len(done) < acts:
             done += _one_life(dossier, original)
             dossier += 1
@@ -74,7 +83,7 @@ def bench_latency(acts: int) -> list[Act]:
 
 def _one_life(number: int, original: Sequence[str]) -> Iterator[Act]:
     """Take one dossier from the booking to the archive; every other one pays after it was received."""
-    seconds, code = _book(number)
+    seconds, code = book(number)
     yield _act("book", seconds, code)
     if number % 2:
         yield _act("receive", _hoso("receive", code, "--paid", "BL-1", *original, by="mai")[0], code)
@@ -90,7 +99,7 @@ def _one_life(number: int, original: Sequence[str]) -> Iterator[Act]:
     yield _act("archive", _hoso("archive", code, by="mai")[0], code)
 
 
-def _book(number: int) -> tuple[float, str]:
+def book(number: int) -> tuple[float, str]:
     """Book a slot of its own; return how long the command took, and the code."""
     with services().database.transaction() as session:
         office = office_of(session, OFFICE)
@@ -124,7 +133,7 @@ def _seen(code: str, event: str, stage: str) -> list[dict[str, Any]]:
     raise Broken(f"dossier {code}: nobody saw {event} to {stage}; is the warm worker running?")
 
 
-def _set_up() -> None:
+def open_office() -> None:
     """Load the procedures and the sample office, deploy, and let people log in; all of it may be repeated."""
     keys = services().settings.trust_anchors.parent / "tokens.json"
     _hoso("procedure", "load")

@@ -78,13 +78,13 @@ FILES: dict[str, Callable[[], bytes]] = {
 }
 
 
-def hostile(scene: Scene, folder: Path) -> Iterator[Path]:
-    """Write the files, one after the other."""
+def hostile(folder: Path, limit: int) -> Iterator[Path]:
+    """Write the files, one after the other; the last one is a byte larger than what may be brought."""
     for name, make in FILES.items():
         path = folder / name
         path.write_bytes(make())
         yield path
-    yield _over_the_limit(folder, scene.site.settings.upload_limit_bytes)
+    yield _over_the_limit(folder, limit)
 
 
 def inject(scene: Scene) -> str:
@@ -95,7 +95,7 @@ def inject(scene: Scene) -> str:
     if not life.book():
         return ""
     refused = 0
-    for path in hostile(scene, folder):
+    for path in hostile(folder, site.settings.upload_limit_bytes):
         said = site.hoso(
             "receive", life.code, *life.paid(), "--original", "Giấy", path, by="mai", TMPDIR=str(room)
         )
