@@ -87,6 +87,55 @@ def test_the_passwords_of_owner_and_administrator_and_the_pin_are_where_they_are
     assert holders["prefect_pgpass"] == {"prefect-server", "prefect-services", "prefect-migrated"}
 
 
+def pods() -> dict[str, dict[str, Any]]:
+    """What runs in a cluster: the pod of each Deployment and Job, by its name."""
+    kept = [
+        one
+        for file in (DEPLOY / "kubernetes").glob("*.yaml")
+        for one in yaml.safe_load(file.read_text(encoding="utf-8"))["items"]
+        if "template" in one["spec"]
+    ]
+    return {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in kept}
+
+
+def test_prefects_page_has_a_place_that_the_server_may_write_to_in_every_way_to_install() -> None:
+    name = "PREFECT_SERVER_UI_STATIC_DIRECTORY"
+    server = COMPOSE["services"]["prefect-server"]
+    assert server["read_only"] is True
+    assert server["tmpfs"] == ["/tmp"]  # noqa: S108
+    assert server["environment"][name].startswith("/tmp/")  # noqa: S108
+    mounts = {one["mountPath"] for one in pods()["prefect-server"]["containers"][0]["volumeMounts"]}
+    assert {"/tmp", "/var/lib/hoso"} <= mounts  # noqa: S108
+    assert lines(DEPLOY / "kubernetes" / "prefect.env")[name].startswith("/tmp/")  # noqa: S108
+    unit = (DEPLOY / "systemd" / "hoso-prefect-server.service").read_text(encoding="utf-8")
+    assert "StateDirectory=hoso\n" in unit
+    assert lines(DEPLOY / "systemd" / "prefect.env")[name].startswith("/var/lib/hoso/")
+
+
+def test_prefects_password_in_a_cluster_is_a_copy_that_the_group_cannot_read() -> None:
+    # With fsGroup, which lets our user read secrets at all, each file of a Secret can be read by the group.
+    read_at = lines(DEPLOY / "kubernetes" / "prefect.env")["PGPASSFILE"]
+    asking = {
+        name: [*pod.get("initContainers", []), *pod["containers"]]
+        for name, pod in pods().items()
+        if "prefect"
+        in str([one.get("envFrom") for one in [*pod.get("initContainers", []), *pod["containers"]]])
+    }
+    assert asking.keys() == {"prefect-server", "prefect-services", "migrate"}
+    for containers in asking.values():
+        first = containers[0]
+        assert first["args"] == ["install", "-m", "0400", "/run/secrets/prefect_pgpass", read_at]
+        for one in containers[1:]:
+            at = {mount["mountPath"] for mount in one["volumeMounts"]}
+            assert (str(Path(read_at).parent) in at) == ("prefect" in str(one["envFrom"]))
+
+
+def test_secrets_made_beside_the_files_get_neither_into_an_image_nor_into_git() -> None:
+    for name in (".dockerignore", ".gitignore"):
+        said = {line.rstrip("/") for line in (PROJECT / name).read_text(encoding="utf-8").splitlines()}
+        assert {"infra/deploy/secrets", "infra/deploy/trust", "infra/deploy/.env"} <= said
+
+
 def test_what_compose_kubernetes_and_the_image_take_from_the_folder_is_there() -> None:
     mounted = [
         v.split(":")[0]
