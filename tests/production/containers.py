@@ -133,10 +133,8 @@ def office(name: str, compose: Path, folder: Path) -> Iterator[Office]:
         after.callback(made.do, "--profile", "seal", "down", "--volumes", "--timeout", "5")
         started = made.do("up", "-d")
         end = time.monotonic() + PATIENCE
-        while (states := made.states()) and any(states.get(job, ("", 1)) != ("exited", 0) for job in JOBS):
-            assert time.monotonic() < end, (
-                f"{states} {started.stderr[-3000:]} {made.do('logs').stdout[-5000:]}"
-            )
+        while any(made.states().get(job) != ("exited", 0) for job in JOBS):
+            assert time.monotonic() < end, f"{started.stderr[-3000:]} {made.do('logs').stdout[-5000:]}"
             time.sleep(1)
         yield made
 
