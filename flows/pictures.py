@@ -17,8 +17,8 @@ from infra.services import services
 from tasks.dossier.lifecycle import Stage
 from tasks.dossier.tables import DossierRow, OutboxRow
 
-#: The names under which a dossier goes on with all others of its order: by the next batch, or the official's list.
-_TOGETHER = (Stage.RECEIVED, Stage.AWAITING_SIGNATURE, Stage.AWAITING_SEAL, Stage.SIGNED, "AwaitingArchive")
+#: The names of what waits for nothing but the next batch.
+_BATCH_NEXT = (Stage.RECEIVED, Stage.AWAITING_SEAL, Stage.SIGNED)
 
 # Rows are locked in the order of their codes, so that it never waits crosswise with a block of a batch.
 _REMEMBER = text("""
@@ -39,7 +39,7 @@ class Shown:
     run_id: UUID | None
     told: str | None
     leased: bool
-    #: Whether it goes on with its bulk order until it is nearly due, so that the batches' runs tell how far it is.
+    #: Whether only a batch's turn is waited for, so that the batch's own run tells how far it is.
     in_batch: bool = False
 
 
@@ -92,7 +92,7 @@ def _shown(session: Session, dossier: DossierRow, errand: OutboxRow | None, mome
         run_id=dossier.run_id,
         told=dossier.shown,
         leased=leased is not None and leased > moment,
-        in_batch=for_batch is not None and for_batch > moment and waits.name in _TOGETHER,
+        in_batch=for_batch is not None and for_batch > moment and waits.name in _BATCH_NEXT,
     )
 
 

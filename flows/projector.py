@@ -66,12 +66,13 @@ async def project(client: PrefectClient, codes: Sequence[str] | None = None) -> 
     Set right the runs of some dossiers, or of every open or freshly ended one; return how many were wrong.
 
     A run that a worker is at is left alone, and one that a button has just set going is given a minute.
-    A dossier that cannot be shown does not keep the others from it. Of a bulk order's dossiers that go on together
-    none has a run of its own: the batches' runs tell of them, and each gets one, made once, as soon as it is nearly
-    due, met a fault, or has ended.
+    A dossier that cannot be shown does not keep the others from it. Of a bulk order's dossiers that wait for a batch
+    none gets a run of its own unless it is asked for: the batch's run tells of them, and each has one as soon as it
+    waits for a person, met a fault, or has ended.
     """
     found = await asyncio.to_thread(pictures, codes)
-    found = [shown for shown in found if shown.run_id is not None or not shown.in_batch]
+    if codes is None:
+        found = [shown for shown in found if shown.run_id is not None or not shown.in_batch]
     wrong = 0
     deployed = Deployed(client)
     for start in range(0, len(found), _PAGE):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
@@ -17,7 +16,6 @@ from flows.pictures import pictures
 from flows.projector import project
 from flows.showing import set_states
 from infra.services import services, using
-from tasks.dossier.outbox import leave_to_batches
 from tests.flows.live import Live
 
 T = TypeVar("T")
@@ -159,21 +157,3 @@ def test_a_timeline_names_those_who_acted_by_staff_code(alone: Live) -> None:
     page = alone.timeline(code)
     assert "| mai, " in page
     assert page.count("\n| 20") == len(alone.events(code))
-
-
-def test_what_goes_on_with_its_bulk_order_has_a_run_once_it_is_nearly_due_or_met_a_fault(alone: Live) -> None:
-    together, late, stuck = codes = [alone.receive() for _ in range(3)]
-    forget(codes)
-    soon = services().clock.now() + timedelta(hours=1)
-    with services().database.transaction() as session:
-        leave_to_batches(session, dict.fromkeys(codes, soon))
-    assert asked(alone, lambda client: project(client, codes)) == 0
-    with services().database.transaction() as session:
-        leave_to_batches(session, {late: services().clock.now()})
-        fault = text(
-            "update outbox set last_error = 'needs attention: its scan is gone' where dossier = :code"
-        )
-        session.connection().execute(fault, {"code": stuck})
-    assert asked(alone, lambda client: project(client, codes)) == 2
-    assert [alone.is_shown(code) for code in (late, stuck)] == [True, True]
-    assert alone.dossier(together).run_id is None
