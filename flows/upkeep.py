@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import get_client
@@ -39,7 +38,7 @@ async def sweep(limit: int = 200) -> State[None]:
             break
         await Errand(lease=leases[0]).run(carry)
         carried += 1
-    wrong = await _show(None)
+    wrong = await _show()
     return Completed(message=f"{carried} dossiers carried on, {wrong} runs set right")
 
 
@@ -103,10 +102,10 @@ async def certificates() -> State[None]:
     )
 
 
-async def _show(codes: Sequence[str] | None) -> int:
-    """Set the runs of some dossiers right, or of all, and return how many were wrong."""
+async def _show() -> int:
+    """Set every run right, and return how many were wrong."""
     async with get_client() as client:
-        return await project(client, codes)
+        return await project(client)
 
 
 @by_the_clock("preservation")
