@@ -7,6 +7,7 @@ Each function patches the process that it is called in and nothing else; the pro
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -17,14 +18,14 @@ def without_idempotency() -> None:
     from infra.portal.http import HttpPortal
     from tasks.delivery import sending, steps
 
-    plain = HttpPortal.deposit
+    plain, known = HttpPortal.deposit, sending.message_id
 
     def deposit(self: HttpPortal, *, deposit_id: str, **named: Any) -> str:
         return plain(self, deposit_id=f"{deposit_id}/{secrets.token_hex(4)}", **named)
 
     HttpPortal.deposit = deposit  # type: ignore[method-assign, assignment]
-    for module in (sending, steps):
-        module.message_id = lambda _errand, _mailbox: f"<{secrets.token_hex(8)}@twin>"  # type: ignore[attr-defined]
+    assert steps.message_id is known
+    _instead_of(known, lambda _errand, _mailbox: f"<{secrets.token_hex(8)}@twin>")
 
 
 def without_fencing() -> None:
@@ -45,6 +46,8 @@ def without_read_back() -> None:
     from infra.object_store import Stored
     from infra.object_store.s3 import S3Store
     from tasks.archival import steps
+
+    assert callable(steps.read_back)
 
     def believed(self: S3Store, stored: Stored) -> Stored:
         return replace(stored, mode="COMPLIANCE", retain_until=stored.retain_until or _LATE)
@@ -80,7 +83,7 @@ def without_verification() -> None:
     from infra.errors import Broken
     from infra.pdf import checking
     from tasks.evidence import steps as evidence
-    from tasks.signing import papers, steps
+    from tasks.signing import once, steps
 
     plain_check, plain_look = checking.check_signed, checking.signatures_of
 
@@ -94,10 +97,18 @@ def without_verification() -> None:
             found = signatures_of(signed, anchors=named["anchors"], chain=named["chain"])
             return next(one for one in found if one.field == named["field"])
 
-    for module in (papers, steps):
-        module.check_signed = check_signed
-    for one in (steps, evidence):
-        one.signatures_of = signatures_of
+    assert once.check_signed is plain_check
+    assert steps.signatures_of is evidence.signatures_of is plain_look
+    _instead_of(plain_check, check_signed)
+    _instead_of(plain_look, signatures_of)
+
+
+def _instead_of(function: Callable[..., Any], twin: Callable[..., Any]) -> None:
+    """Put a twin in the place of a function, in every module that calls it by its name."""
+    name = function.__name__
+    for module in list(sys.modules.values()):
+        if getattr(module, "__dict__", {}).get(name) is function:
+            setattr(module, name, twin)
 
 
 def _late() -> Any:
