@@ -114,7 +114,7 @@ def _round(size: int, folder: Path) -> dict[str, Any]:
         spent = ", ".join(f"{part} {1000 * s / size:.0f}" for part, s in cost.cpu.most_common(4) if s > 0)
         say(
             f"{size:6}  {name:14} {cost.wall:8.1f} s  {1000 * cost.wall / size:7.1f} ms a dossier"
-            f"  (processor: {spent})"
+            f"  (processor: {spent}; busy {cost.busy:.0%})"
         )
 
     mai = _officer("mai", "clerk")

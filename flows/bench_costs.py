@@ -28,6 +28,8 @@ class Cost:
 
     wall: float = 0.0
     cpu: Counter[str] = field(default_factory=Counter)  # seconds
+    #: The share of the machine's processors that was busy meanwhile, with whatever; 0 to 1.
+    busy: float = 0.0
 
 
 @contextmanager
@@ -35,9 +37,12 @@ def measured() -> Iterator[Cost]:
     """Yield a cost that is filled in at the end: this process, those it started and waited for, and the stack's."""
     cost = Cost()
     before, began = _cpu(), time.perf_counter()
+    busy, all_of_it = _machine()
     with _watched():
         yield cost
     cost.wall = time.perf_counter() - began
+    later, all_of_it_later = _machine()
+    cost.busy = (later - busy) / max(all_of_it_later - all_of_it, 1)
     cost.cpu = _cpu()
     cost.cpu.subtract(before)
 
@@ -51,6 +56,13 @@ def _cpu() -> Counter[str]:
         for pid in pids(_root(), part.name):
             found[part.name] += _seconds_of(pid)  # type: ignore[assignment]
     return found
+
+
+def _machine() -> tuple[int, int]:
+    """Return the ticks that the machine's processors have been busy, and all of them (proc(5), the line `cpu`)."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]]
+    everything = sum(ticks)
+    return everything - ticks[3] - ticks[4], everything
 
 
 def _seconds_of(pid: int) -> float:
