@@ -48,6 +48,7 @@ def without_read_back() -> None:
     from tasks.archival import steps
 
     assert callable(steps.read_back)
+    assert callable(S3Store._lock_of)
 
     def believed(self: S3Store, stored: Stored) -> Stored:
         return replace(stored, mode="COMPLIANCE", retain_until=stored.retain_until or _LATE)
